@@ -1,0 +1,57 @@
+// vklm/device.h: the Vulkan devices of this machine.
+#ifndef VKLM_DEVICE_H
+#define VKLM_DEVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <vklm/status.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum vklm_device_type {
+    VKLM_DEVICE_DISCRETE = 0, // its own memory
+    VKLM_DEVICE_INTEGRATED,   // shares the processor's memory
+    VKLM_DEVICE_VIRTUAL,      // a GPU seen through a virtual machine, or unknown
+    VKLM_DEVICE_CPU,          // a software driver: right answers, slowly
+} vklm_device_type;
+
+// "discrete", "integrated", "virtual", "cpu".
+const char *vklm_device_type_name(vklm_device_type type);
+
+// The three sets of kernels; a device may run several.
+enum {
+    VKLM_TIER_BASE = 1, // f32 arithmetic on 32-bit words: every device
+    VKLM_TIER_DOT8 = 2, // packed 8-bit integer dot products
+    VKLM_TIER_COOP = 4, // cooperative matrices (VK_KHR_cooperative_matrix)
+};
+
+typedef struct vklm_device_info {
+    uint32_t index; // its place in the list, for vklm_engine_params.device
+    char name[256];
+    char driver[512]; // the driver's name and version in its own words
+    vklm_device_type type;
+    uint32_t vendor_id, device_id;
+    uint32_t vulkan_major, vulkan_minor, vulkan_patch;
+    uint64_t memory_bytes;        // its largest device-local heap
+    uint64_t memory_budget_bytes; // what a process may take of it now
+    uint32_t subgroup_size, min_subgroup_size, max_subgroup_size;
+    unsigned tiers;          // VKLM_TIER_* bits; 0: vklm cannot use it
+    const char *unusable;    // NULL, or what it lacks (a static string)
+    uint32_t n_coop_shapes;  // rows of its cooperative-matrix table
+    bool accelerated_dot8;   // packed 8-bit dot products in hardware
+    bool has_float16, has_storage16, has_storage8, has_int64;
+} vklm_device_info;
+
+// Lists the devices in the loader's order. *out_devices [*out_n] is released with vklm_free.
+// VKLM_NO_DEVICE without a Vulkan loader or without any device.
+vklm_status vklm_device_list(vklm_device_info **out_devices, size_t *out_n);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,133 @@
+// shaders/args.h: what the host passes to the kernels, declared once for C and for GLSL.
+//
+// Every struct here is one kernel family's push constants: 4-byte scalars and buffer addresses only,
+// addresses first (they are 8-byte aligned), at most 128 bytes, the least that Vulkan guarantees.
+// Nothing in the structs of the decode kernels depends on the token's position: that comes from the
+// step buffer, so that a recorded command buffer can be replayed for every token.
+#ifndef VKLM_SHADERS_ARGS_H
+#define VKLM_SHADERS_ARGS_H
+
+#ifdef VULKAN // predefined by GLSL compilers that target Vulkan
+#define VKLM_ADDRESS uvec2
+#define VKLM_U32 uint
+#define VKLM_F32 float
+#else
+#include <stdint.h>
+typedef struct vklm_gpu_address {
+    uint32_t low, high;
+} vklm_gpu_address;
+#define VKLM_ADDRESS vklm_gpu_address
+#define VKLM_U32 uint32_t
+#define VKLM_F32 float
+#endif
+
+// The step buffer: what changes from token to token.
+struct vklm_args_step {
+    VKLM_U32 token;    // id to embed
+    VKLM_U32 position; // of that token, from 0; the KV length after it is position + 1
+};
+
+struct vklm_args_embed {
+    VKLM_ADDRESS table;  // weights [n_vocab, n_cols]
+    VKLM_ADDRESS tokens; // u32 [n_rows]
+    VKLM_ADDRESS norm;   // f32 [n_cols]
+    VKLM_ADDRESS x;      // f32 [n_rows, n_cols] out
+    VKLM_ADDRESS xn;     // f32 [n_rows, n_cols] out
+    VKLM_U32 n_cols;
+    VKLM_F32 eps;
+};
+
+struct vklm_args_rmsnorm {
+    VKLM_ADDRESS x;    // f32 [n_rows, n_cols]
+    VKLM_ADDRESS norm; // f32 [n_cols]
+    VKLM_ADDRESS y;    // f32 [n_rows, n_cols] out
+    VKLM_U32 n_cols;
+    VKLM_F32 eps;
+};
+
+struct vklm_args_matvec {
+    VKLM_ADDRESS weight; // [n_rows, n_cols]
+    VKLM_ADDRESS x;      // f32 [n_cols]
+    VKLM_ADDRESS y;      // f32 [n_rows] out
+    VKLM_U32 n_rows, n_cols;
+};
+
+struct vklm_args_matvec_swiglu {
+    VKLM_ADDRESS weight; // [2 * n_rows, n_cols]: gate rows, then up rows
+    VKLM_ADDRESS x;      // f32 [n_cols]
+    VKLM_ADDRESS y;      // f32 [n_rows] out
+    VKLM_U32 n_rows, n_cols;
+};
+
+struct vklm_args_matvec_residual {
+    VKLM_ADDRESS weight;  // [n_rows, n_cols]
+    VKLM_ADDRESS x;       // f32 [n_cols]
+    VKLM_ADDRESS y;       // f32 [n_rows] in and out: the residual stream
+    VKLM_ADDRESS norm;    // f32 [n_rows]: weight of the RMSNorm that follows
+    VKLM_ADDRESS yn;      // f32 [n_rows] out: y, normalised
+    VKLM_ADDRESS counter; // u32, zero between dispatches
+    VKLM_U32 n_rows, n_cols;
+    VKLM_F32 eps;
+};
+
+struct vklm_args_matvec_qkv {
+    VKLM_ADDRESS weight; // [(n_heads + 2 * n_kv_heads) * head_dim, n_cols]: q rows, k rows, v rows
+    VKLM_ADDRESS x;      // f32 [n_cols]
+    VKLM_ADDRESS step;   // vklm_args_step
+    VKLM_ADDRESS rope;   // f32 [n_ctx, head_dim / 2, 2]: cos, sin
+    VKLM_ADDRESS q;      // f32 [n_heads, head_dim] out
+    VKLM_ADDRESS k;      // f16 [n_kv_heads, n_ctx, head_dim] out, one position of it
+    VKLM_ADDRESS v;      // the same
+    VKLM_U32 n_cols, n_heads, n_kv_heads, head_dim, n_ctx;
+};
+
+struct vklm_args_attention_decode {
+    VKLM_ADDRESS q;       // f32 [n_heads, head_dim]
+    VKLM_ADDRESS k;       // f16 [n_kv_heads, n_ctx, head_dim]
+    VKLM_ADDRESS v;       // the same
+    VKLM_ADDRESS step;    // vklm_args_step
+    VKLM_ADDRESS y;       // f32 [n_heads, head_dim] out
+    VKLM_ADDRESS partial; // f32 [n_heads, n_splits, head_dim + 2] scratch
+    VKLM_ADDRESS counter; // u32 [n_heads], zero between dispatches
+    VKLM_U32 n_ctx, group; // group: query heads per kv head
+    VKLM_F32 scale;
+};
+
+struct vklm_args_matmul {
+    VKLM_ADDRESS weight; // [n_rows, n_cols]
+    VKLM_ADDRESS x;      // f32 [n_tokens, n_cols]
+    VKLM_ADDRESS y;      // f32 [n_tokens, n_rows] out (or added to)
+    VKLM_U32 n_rows, n_cols, n_tokens;
+};
+
+struct vklm_args_rope_kv {
+    VKLM_ADDRESS qkv;  // f32 [n_tokens, (n_heads + 2 * n_kv_heads) * head_dim]; q is rotated in place
+    VKLM_ADDRESS rope; // f32 [n_ctx, head_dim / 2, 2]: cos, sin
+    VKLM_ADDRESS k;    // f16 [n_kv_heads, n_ctx, head_dim] out, n_tokens positions of it
+    VKLM_ADDRESS v;    // the same
+    VKLM_U32 n_tokens, position, n_heads, n_kv_heads, head_dim, n_ctx;
+};
+
+struct vklm_args_attention_prefill {
+    VKLM_ADDRESS qkv; // f32 [n_tokens, (n_heads + 2 * n_kv_heads) * head_dim]; q is read
+    VKLM_ADDRESS k;   // f16 [n_kv_heads, n_ctx, head_dim]
+    VKLM_ADDRESS v;   // the same
+    VKLM_ADDRESS y;   // f32 [n_tokens, n_heads * head_dim] out
+    VKLM_U32 n_tokens, position, n_heads, n_kv_heads, n_ctx;
+    VKLM_F32 scale;
+};
+
+struct vklm_args_swiglu {
+    VKLM_ADDRESS gate_up; // f32 [n_tokens, 2 * n_cols]: gate, then up
+    VKLM_ADDRESS y;       // f32 [n_tokens, n_cols] out
+    VKLM_U32 n_tokens, n_cols;
+};
+
+#ifndef VULKAN
+_Static_assert(sizeof(struct vklm_args_matvec_qkv) <= 128, "push constants hold 128 bytes");
+_Static_assert(sizeof(struct vklm_args_attention_decode) <= 128, "push constants hold 128 bytes");
+_Static_assert(sizeof(struct vklm_args_matvec_residual) <= 128, "push constants hold 128 bytes");
+_Static_assert(sizeof(struct vklm_args_attention_prefill) <= 128, "push constants hold 128 bytes");
+#endif
+
+#endif

@@ -1,0 +1,53 @@
+#version 460
+// The query, key and value projections of one token, rotary embedding and the write to the KV cache.
+//
+//   (q | k | v) = W x
+//   q and k, per head, for i < head_dim / 2 (the "rotate half" form of Hugging Face's Llama):
+//     a' = a cos - b sin,  b' = b cos + a sin   with a = element i, b = element i + head_dim / 2
+//
+// A workgroup owns four rows of one head: i, i + 1, i + head_dim / 2, i + 1 + head_dim / 2, two rotated
+// pairs whose f16 values fill whole 32-bit words of the cache. ROWS is 4; head_dim % 4 == 0.
+#extension GL_GOOGLE_include_directive : require
+#include "matvec.glsl"
+
+layout(push_constant, std430) uniform Push { vklm_args_matvec_qkv args; };
+
+void main()
+{
+    const uint half_dim = args.head_dim / 2, per_head = args.head_dim / 4;
+    const uint head = gl_WorkGroupID.x / per_head, i = gl_WorkGroupID.x % per_head * 2;
+    const uint row = head * args.head_dim + i;
+    uint rows[ROWS];
+    [[unroll]] for (uint r = 0; r < ROWS; r++)
+        rows[r] = row + r % 2 + r / 2 * half_dim;
+    float sums[ROWS];
+    matvec_rows(args.weight, args.x, args.n_cols, rows, sums);
+    if (gl_LocalInvocationID.x != 0)
+        return;
+
+    const uint position = Step(args.step).v.position;
+    vec2 a = vec2(sums[0], sums[1]), b = vec2(sums[2], sums[3]);
+    const bool is_value = head >= args.n_heads + args.n_kv_heads;
+    if (!is_value) {
+        ReadF32x2 rope = ReadF32x2(args.rope);
+        vec2 first = rope.v[position * half_dim + i], second = rope.v[position * half_dim + i + 1];
+        vec2 cosine = vec2(first.x, second.x), sine = vec2(first.y, second.y);
+        vec2 rotated = a * cosine - b * sine;
+        b = b * cosine + a * sine;
+        a = rotated;
+    }
+    if (head < args.n_heads) {
+        F32 q = F32(args.q);
+        q.v[row] = a.x;
+        q.v[row + 1] = a.y;
+        q.v[row + half_dim] = b.x;
+        q.v[row + half_dim + 1] = b.y;
+    } else {
+        uint kv_head = head - args.n_heads - (is_value ? args.n_kv_heads : 0);
+        uvec2 address = is_value ? args.v : args.k;
+        U32 cache = U32(address);
+        uint at = ((kv_head * args.n_ctx + position) * args.head_dim + i) / 2;
+        cache.v[at] = packHalf2x16(a);
+        cache.v[at + half_dim / 2] = packHalf2x16(b);
+    }
+}

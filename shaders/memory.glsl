@@ -1,0 +1,26 @@
+// Buffers by address. Every kernel reaches its operands through these references, made from the
+// uvec2 addresses in its push constants; the host guarantees 16-byte alignment. Indices count
+// elements of the type and stay below 2^31.
+#extension GL_EXT_buffer_reference : require
+#extension GL_EXT_buffer_reference_uvec2 : require
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_GOOGLE_include_directive : require
+
+#include "args.h"
+
+layout(buffer_reference, std430, buffer_reference_align = 16) readonly buffer ReadU32x4 { uvec4 v[]; };
+layout(buffer_reference, std430, buffer_reference_align = 16) readonly buffer ReadF32x4 { vec4 v[]; };
+layout(buffer_reference, std430, buffer_reference_align = 8) readonly buffer ReadF32x2 { vec2 v[]; };
+layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer ReadU32 { uint v[]; };
+layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer ReadF32 { float v[]; };
+layout(buffer_reference, std430, buffer_reference_align = 16) buffer F32x4 { vec4 v[]; };
+layout(buffer_reference, std430, buffer_reference_align = 4) buffer F32 { float v[]; };
+layout(buffer_reference, std430, buffer_reference_align = 4) buffer U32 { uint v[]; };
+
+// For data that one workgroup writes and another one of the same dispatch reads.
+layout(buffer_reference, std430, buffer_reference_align = 4) coherent buffer SharedF32 { float v[]; };
+layout(buffer_reference, std430, buffer_reference_align = 4) coherent buffer SharedU32 { uint v[]; };
+
+layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer Step {
+    vklm_args_step v;
+};

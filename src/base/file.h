@@ -1,0 +1,44 @@
+// base/file.h: files: mapping, reading, and writing that leaves nothing half-done.
+#ifndef VKLM_BASE_FILE_H
+#define VKLM_BASE_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/array.h"
+
+// A file mapped read-only. `data` is NULL for an empty file.
+typedef struct {
+    const unsigned char *data;
+    uint64_t size;
+} vklm_file_map;
+
+vklm_status vklm_file_map_open(const char *path, vklm_file_map *out_map);
+void vklm_file_map_close(vklm_file_map *map);
+
+// Tells the system that bytes [offset, offset + len) will not be needed again, so that a model larger
+// than memory can stream through. A hint; failure does not matter.
+void vklm_file_map_drop(const vklm_file_map *map, uint64_t offset, uint64_t len);
+
+// Appends a whole file to `out`, refusing more than `max_bytes`.
+vklm_status vklm_file_read(const char *path, size_t max_bytes, vklm_string *out);
+
+bool vklm_file_exists(const char *path);
+bool vklm_file_is_folder(const char *path);
+
+// Appends "folder/name" to `out`.
+void vklm_file_join(vklm_string *out, const char *folder, const char *name);
+
+// Creates every missing folder of `path`.
+vklm_status vklm_file_make_folders(const char *path);
+
+// Writes a file under a temporary name beside `path`; it appears, complete, at commit. Close without
+// commit removes it. Failure is sticky and reported by commit.
+typedef struct vklm_file_writer vklm_file_writer;
+vklm_status vklm_file_writer_open(const char *path, vklm_file_writer **out_writer);
+void vklm_file_writer_write(vklm_file_writer *writer, const void *data, size_t len);
+vklm_status vklm_file_writer_commit(vklm_file_writer *writer);
+void vklm_file_writer_close(vklm_file_writer *writer); // takes NULL
+
+#endif

@@ -1,0 +1,59 @@
+// What a model folder holds, for the public.
+#include "engine/engine_private.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "model/kv_cache.h"
+
+static const char *dtype_of(const vklm_checkpoint *checkpoint)
+{
+    static const char *const names[VKLM_DTYPE_COUNT] = {
+        [VKLM_DTYPE_F32] = "f32", [VKLM_DTYPE_F16] = "f16", [VKLM_DTYPE_BF16] = "bf16",
+        [VKLM_DTYPE_I32] = "i32"};
+    const vklm_arch *arch = vklm_checkpoint_arch(checkpoint);
+    vklm_dtype first = vklm_checkpoint_tensor(checkpoint, VKLM_TENSOR_EMBED, 0).info->dtype;
+    for (uint32_t layer = 0; layer < arch->n_layers; layer++)
+        for (vklm_tensor_role role = VKLM_TENSOR_Q; role <= VKLM_TENSOR_DOWN; role++)
+            if (role != VKLM_TENSOR_MLP_NORM &&
+                vklm_checkpoint_tensor(checkpoint, role, layer).info->dtype != first)
+                return "mixed";
+    return names[first];
+}
+
+void vklm_model_info_fill(const vklm_checkpoint *checkpoint, vklm_model_info *out)
+{
+    const vklm_arch *arch = vklm_checkpoint_arch(checkpoint);
+    *out = (vklm_model_info){
+        .n_parameters = vklm_arch_parameters(arch),
+        .file_bytes = vklm_checkpoint_bytes(checkpoint),
+        .n_vocab = arch->n_vocab,
+        .n_hidden = arch->n_hidden,
+        .n_intermediate = arch->n_intermediate,
+        .n_layers = arch->n_layers,
+        .n_heads = arch->n_heads,
+        .n_kv_heads = arch->n_kv_heads,
+        .head_dim = arch->head_dim,
+        .n_ctx = arch->n_positions,
+        .rope_theta = arch->rope_theta,
+        .rms_eps = (double)arch->rms_eps,
+        .tied_embeddings = arch->tied,
+        .kv_bytes_per_token = 2 * arch->n_layers * vklm_kv_cache_layer_bytes(arch, 1),
+        .n_eos = arch->n_eos,
+    };
+    snprintf(out->architecture, sizeof out->architecture, "%s", arch->architecture);
+    snprintf(out->dtype, sizeof out->dtype, "%s", dtype_of(checkpoint));
+    _Static_assert(sizeof out->eos_ids == sizeof arch->eos_ids, "as many eos ids");
+    memcpy(out->eos_ids, arch->eos_ids, sizeof out->eos_ids);
+}
+
+vklm_status vklm_model_info_load(const char *model_dir, vklm_model_info *out_info)
+{
+    vklm_checkpoint *checkpoint;
+    vklm_status status = vklm_checkpoint_open(model_dir, &checkpoint);
+    if (status != VKLM_OK)
+        return status;
+    vklm_model_info_fill(checkpoint, out_info);
+    vklm_checkpoint_close(checkpoint);
+    return VKLM_OK;
+}

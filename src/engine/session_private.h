@@ -1,0 +1,37 @@
+// engine/session_private.h: the session as the other files of this folder see it.
+#ifndef VKLM_SESSION_PRIVATE_H
+#define VKLM_SESSION_PRIVATE_H
+
+#include <vklm/session.h>
+
+#include "engine/engine_private.h"
+#include "model/decode_plan.h"
+#include "model/prefill.h"
+#include "text/sampler.h"
+
+// Invariants:
+// 1. The KV cache holds exactly tokens[0 .. n_tokens).
+// 2. The sampler has accepted exactly those tokens.
+// 3. has_logits: `logits` are those after the last token.
+struct vklm_session {
+    vklm_engine *engine;
+    vklm_session_params params;
+    uint32_t n_ctx, n_tokens;
+    uint32_t *tokens; // [n_ctx]
+    vklm_kv_cache kv;
+    vklm_activations activations;
+    vklm_decode_plan decode;
+    vklm_prefill prefill;
+    vklm_sampler *sampler;
+    const float *logits; // [n_vocab], in the readback buffer
+    bool has_logits;
+    vklm_session_stats stats;
+};
+
+// Ids below n_vocab, and room for them.
+vklm_status vklm_session_check(const vklm_session *session, const uint32_t *ids, size_t n_ids);
+
+// Takes ids into the timeline after they were computed.
+void vklm_session_accept(vklm_session *session, const uint32_t *ids, uint32_t n_ids);
+
+#endif

@@ -1,0 +1,67 @@
+// gpu/caps.h: what a device can do, as plain data: taken once from the driver (caps.c) and from then on
+// all that the rest of the engine knows of it. No Vulkan type is in it, so that tables of devices can be
+// written down and selection tested without any.
+#ifndef VKLM_GPU_CAPS_H
+#define VKLM_GPU_CAPS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <vklm/device.h>
+
+enum {
+    VKLM_GPU_MAX_HEAPS = 16,
+    VKLM_GPU_MAX_COOP_SHAPES = 64,
+};
+
+typedef struct {
+    uint64_t bytes;
+    uint64_t budget; // what the process may use now; = bytes where the driver does not say
+    bool device_local;
+    bool host_visible; // some memory type of the heap can be mapped
+} vklm_gpu_heap;
+
+// One row of the cooperative-matrix table at subgroup scope: C [m, n] (+)= A [m, k] * B [k, n].
+// Types are VkComponentTypeKHR values: 0 f16, 1 f32, 3 s8, 5 s32, 7 u8, 9 u32.
+typedef struct {
+    uint32_t m, n, k;
+    uint8_t a_type, b_type, c_type, result_type;
+} vklm_gpu_coop_shape;
+
+typedef struct {
+    char name[256], driver_name[256], driver_info[256];
+    uint32_t vendor_id, device_id, driver_id, driver_version, api_version;
+    uint8_t device_uuid[16], driver_uuid[16], cache_uuid[16];
+    vklm_device_type type;
+
+    uint32_t subgroup_size, min_subgroup_size, max_subgroup_size;
+    bool subgroup_arithmetic, subgroup_size_control;
+    uint32_t max_workgroup_invocations, max_workgroup_size[3], max_workgroup_count[3];
+    uint32_t max_shared_bytes, max_push_bytes;
+    uint64_t max_allocation_bytes, max_buffer_bytes;
+
+    bool buffer_address, timeline_semaphore, synchronization2;
+    bool storage16, storage8, float16, int8, int16, int64;
+    bool int8_dot;             // the instructions exist
+    bool int8_dot_accelerated; // signed x signed, packed 4 x 8 bits, in hardware
+    bool coop_matrix;          // extension and feature bit: the table alone proves nothing (gpus.md C1)
+    bool memory_budget;
+    bool timestamps;
+    float timestamp_ns; // nanoseconds per tick
+
+    uint32_t n_heaps;
+    vklm_gpu_heap heaps[VKLM_GPU_MAX_HEAPS];
+    uint32_t n_coop_shapes;
+    vklm_gpu_coop_shape coop_shapes[VKLM_GPU_MAX_COOP_SHAPES];
+
+    unsigned tiers; // VKLM_TIER_* bits that the features allow
+} vklm_gpu_caps;
+
+// The tiers that the other fields allow; 0 when even the base tier cannot run, and then *out_missing
+// says what it lacks.
+unsigned vklm_gpu_caps_tiers(const vklm_gpu_caps *caps, const char **out_missing);
+
+// Bytes of device-local memory the process may use now (budget), and in all.
+void vklm_gpu_caps_memory(const vklm_gpu_caps *caps, uint64_t *out_budget, uint64_t *out_total);
+
+#endif

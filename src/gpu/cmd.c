@@ -1,0 +1,299 @@
+#include "gpu/device_private.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+
+enum { MAX_TIMED_COMMANDS = 4095 };
+
+typedef struct {
+    vklm_gpu_view view;
+    bool write;
+} access;
+
+struct vklm_gpu_cmd {
+    vklm_gpu_device *device;
+    VkCommandBuffer vk;
+    VkQueryPool queries; // NULL unless timed
+    bool serial;
+    uint64_t ticket;     // of the last submission
+    vklm_status status;  // the first failure since begin
+    char message[512];   // its sentence
+    access *pending;     // accesses since the last barrier
+    size_t n_pending, pending_capacity;
+    vklm_gpu_command *commands;
+    size_t n_commands, commands_capacity, n_barriers;
+};
+
+static void keep_failure(vklm_gpu_cmd *cmd, vklm_status status)
+{
+    if (cmd->status != VKLM_OK || status == VKLM_OK)
+        return;
+    cmd->status = status;
+    snprintf(cmd->message, sizeof cmd->message, "%s", vklm_error_message());
+}
+
+void vklm_gpu_cmd_fail(vklm_gpu_cmd *cmd, vklm_status status, const char *format, ...)
+{
+    if (cmd->status != VKLM_OK)
+        return;
+    cmd->status = status;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(cmd->message, sizeof cmd->message, format, args);
+    va_end(args);
+}
+
+vklm_gpu_device *vklm_gpu_cmd_device(const vklm_gpu_cmd *cmd)
+{
+    return cmd->device;
+}
+
+vklm_status vklm_gpu_cmd_create(vklm_gpu_device *device, const vklm_gpu_cmd_params *params,
+                                vklm_gpu_cmd **out_cmd)
+{
+    *out_cmd = NULL;
+    vklm_gpu_cmd *cmd = vklm_alloc(1, sizeof *cmd);
+    if (!cmd)
+        return vklm_fail_memory("a command recorder");
+    cmd->device = device;
+    cmd->serial = device->serial || (params && params->serial);
+    VkCommandBufferAllocateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
+        .commandPool = device->pool,
+        .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
+        .commandBufferCount = 1,
+    };
+    vklm_status status = vklm_vk_check(vkAllocateCommandBuffers(device->vk, &info, &cmd->vk),
+                                       "vkAllocateCommandBuffers");
+    if (status == VKLM_OK && params && params->timed && device->caps.timestamps) {
+        VkQueryPoolCreateInfo queries = {
+            .sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO,
+            .queryType = VK_QUERY_TYPE_TIMESTAMP,
+            .queryCount = MAX_TIMED_COMMANDS + 1,
+        };
+        status = vklm_vk_check(vkCreateQueryPool(device->vk, &queries, NULL, &cmd->queries),
+                               "vkCreateQueryPool");
+    }
+    if (status != VKLM_OK) {
+        vklm_gpu_cmd_destroy(cmd);
+        return status;
+    }
+    *out_cmd = cmd;
+    return VKLM_OK;
+}
+
+void vklm_gpu_cmd_destroy(vklm_gpu_cmd *cmd)
+{
+    if (!cmd)
+        return;
+    if (cmd->ticket)
+        vklm_gpu_cmd_wait(cmd);
+    if (cmd->vk)
+        vkFreeCommandBuffers(cmd->device->vk, cmd->device->pool, 1, &cmd->vk);
+    if (cmd->queries)
+        vkDestroyQueryPool(cmd->device->vk, cmd->queries, NULL);
+    free(cmd->pending);
+    free(cmd->commands);
+    free(cmd);
+}
+
+// Everything that compute and transfer did before, against everything that comes after. One global
+// barrier: drivers merge buffer barriers into it anyway.
+static void barrier(vklm_gpu_cmd *cmd, VkPipelineStageFlags2 to_stages, VkAccessFlags2 to_access)
+{
+    VkMemoryBarrier2 memory = {
+        .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER_2,
+        .srcStageMask =
+            VK_PIPELINE_STAGE_2_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_2_ALL_TRANSFER_BIT,
+        .srcAccessMask = VK_ACCESS_2_SHADER_STORAGE_WRITE_BIT | VK_ACCESS_2_TRANSFER_WRITE_BIT,
+        .dstStageMask = to_stages,
+        .dstAccessMask = to_access,
+    };
+    VkDependencyInfo dependency = {
+        .sType = VK_STRUCTURE_TYPE_DEPENDENCY_INFO,
+        .memoryBarrierCount = 1,
+        .pMemoryBarriers = &memory,
+    };
+    vkCmdPipelineBarrier2(cmd->vk, &dependency);
+    cmd->n_pending = 0;
+}
+
+static void barrier_device(vklm_gpu_cmd *cmd)
+{
+    barrier(cmd,
+            VK_PIPELINE_STAGE_2_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_2_ALL_TRANSFER_BIT |
+                VK_PIPELINE_STAGE_2_DRAW_INDIRECT_BIT,
+            VK_ACCESS_2_SHADER_STORAGE_READ_BIT | VK_ACCESS_2_SHADER_STORAGE_WRITE_BIT |
+                VK_ACCESS_2_TRANSFER_READ_BIT | VK_ACCESS_2_TRANSFER_WRITE_BIT |
+                VK_ACCESS_2_INDIRECT_COMMAND_READ_BIT);
+    cmd->n_barriers++;
+}
+
+void vklm_gpu_cmd_begin(vklm_gpu_cmd *cmd)
+{
+    cmd->status = VKLM_OK;
+    cmd->n_pending = cmd->n_commands = cmd->n_barriers = 0;
+    VkCommandBufferBeginInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
+    keep_failure(cmd, vklm_vk_check(vkBeginCommandBuffer(cmd->vk, &info), "vkBeginCommandBuffer"));
+    if (cmd->status != VKLM_OK)
+        return;
+    if (cmd->queries) {
+        vkCmdResetQueryPool(cmd->vk, cmd->queries, 0, MAX_TIMED_COMMANDS + 1);
+        vkCmdWriteTimestamp2(cmd->vk, VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT, cmd->queries, 0);
+    }
+    barrier_device(cmd);
+}
+
+static bool overlap(vklm_gpu_view a, vklm_gpu_view b)
+{
+    return a.buffer == b.buffer && a.offset < b.offset + b.bytes && b.offset < a.offset + a.bytes;
+}
+
+static bool hazard(const vklm_gpu_cmd *cmd, const access *accesses, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < cmd->n_pending; j++)
+            if ((accesses[i].write || cmd->pending[j].write) &&
+                overlap(accesses[i].view, cmd->pending[j].view))
+                return true;
+    return false;
+}
+
+// Notes a command before it is recorded, with a barrier in front of it where there is a hazard.
+static void note(vklm_gpu_cmd *cmd, vklm_gpu_command command, const access *accesses, size_t n)
+{
+    command.barrier = hazard(cmd, accesses, n);
+    for (size_t i = 0; i < n; i++)
+        *(accesses[i].write ? &command.bytes_written : &command.bytes_read) +=
+            accesses[i].view.bytes;
+    if (command.barrier)
+        barrier_device(cmd);
+    if (!vklm_array_grow(&cmd->pending, &cmd->pending_capacity, cmd->n_pending + n,
+                         sizeof *cmd->pending) ||
+        !vklm_array_grow(&cmd->commands, &cmd->commands_capacity, cmd->n_commands + 1,
+                         sizeof *cmd->commands)) {
+        keep_failure(cmd, vklm_fail_memory("a command recorder"));
+        return;
+    }
+    memcpy(cmd->pending + cmd->n_pending, accesses, n * sizeof *accesses);
+    cmd->n_pending += n;
+    cmd->commands[cmd->n_commands++] = command;
+}
+
+static void recorded(vklm_gpu_cmd *cmd)
+{
+    if (cmd->serial)
+        barrier_device(cmd);
+    if (cmd->queries && cmd->n_commands <= MAX_TIMED_COMMANDS)
+        vkCmdWriteTimestamp2(cmd->vk, VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT, cmd->queries,
+                             (uint32_t)cmd->n_commands);
+}
+
+void vklm_gpu_cmd_dispatch(vklm_gpu_cmd *cmd, const vklm_gpu_dispatch *d)
+{
+    VkPipeline pipeline;
+    if (cmd->status == VKLM_OK)
+        keep_failure(cmd, vklm_gpu_pipeline_get(cmd->device, d->shader, d->constants, &pipeline));
+    vklm_gpu_command command = {.label = d->label, .shader = d->shader};
+    for (int i = 0; i < 3; i++) {
+        command.groups[i] = d->groups[i] ? d->groups[i] : 1;
+        if (command.groups[i] > cmd->device->caps.max_workgroup_count[i])
+            vklm_gpu_cmd_fail(cmd, VKLM_UNSUPPORTED, "%s needs %u workgroups, the device allows %u",
+                              d->label, command.groups[i],
+                              cmd->device->caps.max_workgroup_count[i]);
+    }
+    access accesses[VKLM_GPU_MAX_READS + VKLM_GPU_MAX_WRITES];
+    size_t n = 0;
+    for (size_t i = 0; i < VKLM_GPU_MAX_READS && d->reads[i].buffer; i++)
+        accesses[n++] = (access){.view = d->reads[i]};
+    for (size_t i = 0; i < VKLM_GPU_MAX_WRITES && d->writes[i].buffer; i++)
+        accesses[n++] = (access){.view = d->writes[i], .write = true};
+    assert(d->args_bytes <= VKLM_GPU_MAX_PUSH_BYTES);
+    if (cmd->status != VKLM_OK)
+        return;
+    note(cmd, command, accesses, n);
+    vkCmdBindPipeline(cmd->vk, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline);
+    vkCmdPushConstants(cmd->vk, cmd->device->pipelines.layout, VK_SHADER_STAGE_COMPUTE_BIT, 0,
+                       (uint32_t)d->args_bytes, d->args);
+    vkCmdDispatch(cmd->vk, command.groups[0], command.groups[1], command.groups[2]);
+    recorded(cmd);
+}
+
+void vklm_gpu_cmd_copy(vklm_gpu_cmd *cmd, const char *label, vklm_gpu_view from, vklm_gpu_view to)
+{
+    assert(from.bytes == to.bytes);
+    if (cmd->status != VKLM_OK)
+        return;
+    access accesses[] = {{.view = from}, {.view = to, .write = true}};
+    note(cmd, (vklm_gpu_command){.label = label}, accesses, 2);
+    VkBufferCopy region = {.srcOffset = from.offset, .dstOffset = to.offset, .size = from.bytes};
+    vkCmdCopyBuffer(cmd->vk, from.buffer->vk, to.buffer->vk, 1, &region);
+    recorded(cmd);
+}
+
+void vklm_gpu_cmd_fill(vklm_gpu_cmd *cmd, const char *label, vklm_gpu_view view, uint32_t word)
+{
+    if (cmd->status != VKLM_OK)
+        return;
+    access written = {.view = view, .write = true};
+    note(cmd, (vklm_gpu_command){.label = label}, &written, 1);
+    vkCmdFillBuffer(cmd->vk, view.buffer->vk, view.offset, view.bytes / 4 * 4, word);
+    recorded(cmd);
+}
+
+vklm_status vklm_gpu_cmd_end(vklm_gpu_cmd *cmd)
+{
+    if (cmd->status == VKLM_OK) {
+        barrier(cmd, VK_PIPELINE_STAGE_2_HOST_BIT, VK_ACCESS_2_HOST_READ_BIT);
+        keep_failure(cmd, vklm_vk_check(vkEndCommandBuffer(cmd->vk), "vkEndCommandBuffer"));
+    }
+    if (cmd->status != VKLM_OK)
+        return vklm_fail(cmd->status, "%s", cmd->message);
+    return VKLM_OK;
+}
+
+vklm_status vklm_gpu_cmd_submit(vklm_gpu_cmd *cmd)
+{
+    return vklm_gpu_device_submit(cmd->device, cmd->vk, &cmd->ticket);
+}
+
+vklm_status vklm_gpu_cmd_wait(vklm_gpu_cmd *cmd)
+{
+    return vklm_gpu_device_wait(cmd->device, cmd->ticket);
+}
+
+const vklm_gpu_command *vklm_gpu_cmd_commands(const vklm_gpu_cmd *cmd, size_t *out_n)
+{
+    *out_n = cmd->n_commands;
+    return cmd->commands;
+}
+
+size_t vklm_gpu_cmd_barriers(const vklm_gpu_cmd *cmd)
+{
+    return cmd->n_barriers;
+}
+
+vklm_status vklm_gpu_cmd_times(vklm_gpu_cmd *cmd, double *out_us)
+{
+    for (size_t i = 0; i < cmd->n_commands; i++)
+        out_us[i] = 0;
+    size_t n = cmd->n_commands < MAX_TIMED_COMMANDS ? cmd->n_commands : MAX_TIMED_COMMANDS;
+    if (!cmd->queries || n == 0)
+        return VKLM_OK;
+    uint64_t *ticks = vklm_alloc(n + 1, sizeof *ticks);
+    if (!ticks)
+        return vklm_fail_memory("timestamps");
+    vklm_status status = vklm_vk_check(
+        vkGetQueryPoolResults(cmd->device->vk, cmd->queries, 0, (uint32_t)n + 1,
+                              (n + 1) * sizeof *ticks, ticks, sizeof *ticks, VK_QUERY_RESULT_64_BIT),
+        "vkGetQueryPoolResults");
+    for (size_t i = 0; i < n && status == VKLM_OK; i++)
+        out_us[i] = (double)(ticks[i + 1] - ticks[i]) * (double)cmd->device->caps.timestamp_ns * 1e-3;
+    free(ticks);
+    return status;
+}

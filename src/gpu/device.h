@@ -1,0 +1,30 @@
+// gpu/device.h: an opened device: one compute queue, the pipelines, the order of submissions.
+//
+// A device and everything made from it belong to one thread at a time.
+#ifndef VKLM_GPU_DEVICE_H
+#define VKLM_GPU_DEVICE_H
+
+#include "gpu/instance.h"
+#include "gpu/memory.h"
+
+typedef struct {
+    unsigned tiers;          // mask of VKLM_TIER_*: what may be used; 0 = all that the device has
+    bool serial;             // a full barrier after every command: results must not change
+    const char *cache_folder; // where compiled pipelines are kept between runs; NULL: nowhere
+} vklm_gpu_device_params;
+
+// The instance must outlive the device.
+vklm_status vklm_gpu_device_open(vklm_gpu_instance *instance, size_t index,
+                                 const vklm_gpu_device_params *params,
+                                 vklm_gpu_device **out_device);
+
+// Waits for the device, writes the pipeline cache, releases everything. Takes NULL.
+void vklm_gpu_device_close(vklm_gpu_device *device);
+
+// The snapshot, with tiers reduced to those that may be used.
+const vklm_gpu_caps *vklm_gpu_device_caps(const vklm_gpu_device *device);
+
+// Asks the driver again how much memory there is.
+void vklm_gpu_device_refresh_budget(vklm_gpu_device *device);
+
+#endif

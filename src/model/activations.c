@@ -1,0 +1,126 @@
+#include "model/activations.h"
+
+
+#include "gpu/cmd.h"
+#include "ops/attention.h"
+#include "ops/tune.h"
+
+enum { MAX_LOGIT_ROWS = 8 }; // rows of logits read back at a time when a whole prompt's are wanted
+
+typedef struct {
+    vklm_gpu_slot step, tokens, x, xn, qkv, heads, gate_up, mlp, logits, partial, counters;
+} slots;
+
+static uint32_t max_tokens(const vklm_gpu_caps *caps, uint32_t n_ctx)
+{
+    uint32_t chunk = vklm_tune_select(caps).prefill_tokens;
+    return chunk < n_ctx ? chunk : n_ctx;
+}
+
+static vklm_status lay_out(const vklm_gpu_caps *caps, const vklm_arch *arch, uint32_t n_ctx,
+                           vklm_gpu_layout *layout, slots *s)
+{
+    const uint64_t rows = max_tokens(caps, n_ctx), word = sizeof(float);
+    const uint64_t n_all = (uint64_t)arch->n_heads + 2 * (uint64_t)arch->n_kv_heads;
+    const struct {
+        vklm_gpu_slot *slot;
+        uint64_t bytes;
+    } wanted[] = {
+        {&s->step, sizeof(struct vklm_args_step)},
+        {&s->tokens, rows * word},
+        {&s->x, rows * arch->n_hidden * word},
+        {&s->xn, rows * arch->n_hidden * word},
+        {&s->qkv, rows * n_all * arch->head_dim * word},
+        {&s->heads, rows * arch->n_heads * arch->head_dim * word},
+        {&s->gate_up, rows * 2 * arch->n_intermediate * word},
+        {&s->mlp, rows * arch->n_intermediate * word},
+        {&s->logits, (uint64_t)MAX_LOGIT_ROWS * arch->n_vocab * word},
+        {&s->partial, vklm_op_attention_decode_scratch(caps, arch->n_heads, arch->head_dim, n_ctx)},
+        {&s->counters, ((uint64_t)arch->n_heads + 1) * word},
+    };
+    vklm_gpu_layout_init(caps, layout);
+    vklm_status status = VKLM_OK;
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted && status == VKLM_OK; i++)
+        status = vklm_gpu_layout_add(layout, wanted[i].bytes, wanted[i].slot);
+    return status;
+}
+
+vklm_status vklm_activations_bytes(const vklm_gpu_caps *caps, const vklm_arch *arch, uint32_t n_ctx,
+                                   uint64_t *out_bytes)
+{
+    slots s;
+    vklm_gpu_layout layout;
+    vklm_status status = lay_out(caps, arch, n_ctx, &layout, &s);
+    *out_bytes = vklm_gpu_layout_bytes(&layout);
+    vklm_gpu_layout_finish(&layout);
+    return status;
+}
+
+// The counters start at zero; every kernel that uses one leaves it so.
+static vklm_status clear_counters(vklm_gpu_device *device, const vklm_activations *a)
+{
+    vklm_gpu_cmd *cmd;
+    vklm_status status = vklm_gpu_cmd_create(device, NULL, &cmd);
+    if (status != VKLM_OK)
+        return status;
+    vklm_gpu_cmd_begin(cmd);
+    vklm_gpu_cmd_fill(cmd, "clear counters", a->counters, 0);
+    status = vklm_gpu_cmd_end(cmd);
+    if (status == VKLM_OK)
+        status = vklm_gpu_cmd_submit(cmd);
+    if (status == VKLM_OK)
+        status = vklm_gpu_cmd_wait(cmd);
+    vklm_gpu_cmd_destroy(cmd);
+    return status;
+}
+
+vklm_status vklm_activations_init(vklm_gpu_device *device, const vklm_arch *arch, uint32_t n_ctx,
+                                  vklm_activations *out)
+{
+    *out = (vklm_activations){0};
+    const vklm_gpu_caps *caps = vklm_gpu_device_caps(device);
+    slots s;
+    vklm_gpu_layout layout;
+    vklm_status status = lay_out(caps, arch, n_ctx, &layout, &s);
+    if (status == VKLM_OK)
+        status = vklm_gpu_arena_create(device, &layout, &out->arena);
+    vklm_gpu_layout_finish(&layout);
+    if (status != VKLM_OK)
+        return status;
+    out->max_tokens = max_tokens(caps, n_ctx);
+    out->max_logit_rows = MAX_LOGIT_ROWS;
+    const struct {
+        vklm_gpu_view *view;
+        vklm_gpu_slot slot;
+    } views[] = {
+        {&out->step, s.step},       {&out->tokens, s.tokens}, {&out->x, s.x},
+        {&out->xn, s.xn},           {&out->qkv, s.qkv},       {&out->heads, s.heads},
+        {&out->gate_up, s.gate_up}, {&out->mlp, s.mlp},       {&out->logits, s.logits},
+        {&out->partial, s.partial}, {&out->counters, s.counters},
+    };
+    for (size_t i = 0; i < sizeof views / sizeof *views; i++)
+        *views[i].view = vklm_gpu_arena_view(out->arena, views[i].slot);
+    uint64_t upload = out->tokens.bytes > out->step.bytes ? out->tokens.bytes : out->step.bytes;
+    status = vklm_gpu_buffer_create(device, VKLM_GPU_MEMORY_UPLOAD, upload, &out->upload);
+    if (status == VKLM_OK)
+        status = vklm_gpu_buffer_create(device, VKLM_GPU_MEMORY_READBACK, out->logits.bytes,
+                                        &out->readback);
+    if (status == VKLM_OK)
+        status = clear_counters(device, out);
+    if (status != VKLM_OK)
+        vklm_activations_finish(out);
+    return status;
+}
+
+void vklm_activations_finish(vklm_activations *activations)
+{
+    vklm_gpu_buffer_destroy(activations->upload);
+    vklm_gpu_buffer_destroy(activations->readback);
+    vklm_gpu_arena_destroy(activations->arena);
+    *activations = (vklm_activations){0};
+}
+
+vklm_gpu_view vklm_activations_floats(vklm_gpu_view view, uint64_t first, uint64_t n)
+{
+    return vklm_gpu_view_part(view, first * sizeof(float), n * sizeof(float));
+}

@@ -1,0 +1,40 @@
+// model/activations.h: the intermediate buffers of one session.
+//
+// Rows are tokens of a prefill chunk; decode uses the first row of each.
+#ifndef VKLM_MODEL_ACTIVATIONS_H
+#define VKLM_MODEL_ACTIVATIONS_H
+
+#include "checkpoint/arch.h"
+#include "gpu/device.h"
+
+typedef struct {
+    uint32_t max_tokens;     // rows
+    uint32_t max_logit_rows; // rows of `logits` and `logits_host`
+    vklm_gpu_view step;      // vklm_args_step
+    vklm_gpu_view tokens;    // u32 [max_tokens]
+    vklm_gpu_view x;         // f32 [max_tokens, n_hidden]: the residual stream
+    vklm_gpu_view xn;        // f32 [max_tokens, n_hidden]: its RMSNorm
+    vklm_gpu_view qkv;       // f32 [max_tokens, (n_heads + 2 n_kv_heads) * head_dim]
+    vklm_gpu_view heads;     // f32 [max_tokens, n_heads * head_dim]: what attention gives
+    vklm_gpu_view gate_up;   // f32 [max_tokens, 2 * n_intermediate]
+    vklm_gpu_view mlp;       // f32 [max_tokens, n_intermediate]
+    vklm_gpu_view logits;    // f32 [max_logit_rows, n_vocab]
+    vklm_gpu_view partial;   // attention_decode's splits
+    vklm_gpu_view counters;  // u32 [n_heads + 1], zero between dispatches; the last is matvec_residual's
+    vklm_gpu_arena *arena;
+    vklm_gpu_buffer *upload;   // host → step, tokens
+    vklm_gpu_buffer *readback; // logits → host
+} vklm_activations;
+
+// Device bytes of the buffers, for the memory plan.
+vklm_status vklm_activations_bytes(const vklm_gpu_caps *caps, const vklm_arch *arch, uint32_t n_ctx,
+                                   uint64_t *out_bytes);
+
+vklm_status vklm_activations_init(vklm_gpu_device *device, const vklm_arch *arch, uint32_t n_ctx,
+                                  vklm_activations *out);
+void vklm_activations_finish(vklm_activations *activations); // takes a zeroed one
+
+// Elements [first, first + n) of an f32 view.
+vklm_gpu_view vklm_activations_floats(vklm_gpu_view view, uint64_t first, uint64_t n);
+
+#endif

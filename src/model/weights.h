@@ -1,0 +1,51 @@
+// model/weights.h: a model's weights on the device.
+//
+// Tensors that one kernel reads together lie one after the other, so that they are one matrix: q, k and v
+// rows; gate and up rows.
+#ifndef VKLM_MODEL_WEIGHTS_H
+#define VKLM_MODEL_WEIGHTS_H
+
+#include "checkpoint/checkpoint.h"
+#include "gpu/device.h"
+#include "ops/weight.h"
+
+typedef struct {
+    vklm_gpu_view attn_norm; // f32 [n_hidden]
+    vklm_weight qkv;         // [(n_heads + 2 n_kv_heads) * head_dim, n_hidden]
+    vklm_weight out;         // [n_hidden, n_heads * head_dim]
+    vklm_gpu_view mlp_norm;  // f32 [n_hidden]
+    vklm_weight gate_up;     // [2 * n_intermediate, n_hidden]
+    vklm_weight down;        // [n_hidden, n_intermediate]
+} vklm_layer_weights;
+
+typedef struct {
+    vklm_arch arch;
+    vklm_weight embed;         // [n_vocab, n_hidden]
+    vklm_layer_weights *layers; // [arch.n_layers]
+    vklm_gpu_view final_norm;  // f32 [n_hidden]
+    vklm_weight lm_head;       // [n_vocab, n_hidden]; the embedding itself when tied
+    vklm_gpu_view rope;        // f32 [n_positions, head_dim / 2, 2]: cos, sin
+    vklm_gpu_arena *arena;     // owns the memory of all of them
+} vklm_weights;
+
+// Where everything will lie, before any of it is allocated.
+typedef struct vklm_weights_plan vklm_weights_plan;
+
+// VKLM_UNSUPPORTED when tensors that must form one matrix differ in dtype. The checkpoint must outlive
+// the plan.
+vklm_status vklm_weights_plan_create(const vklm_checkpoint *checkpoint, const vklm_gpu_caps *caps,
+                                     vklm_weights_plan **out_plan);
+void vklm_weights_plan_destroy(vklm_weights_plan *plan); // takes NULL
+uint64_t vklm_weights_plan_bytes(const vklm_weights_plan *plan);
+
+// Called as tensors arrive; returning false cancels the load (VKLM_CANCELLED).
+typedef bool (*vklm_load_progress)(void *opaque, uint64_t done_bytes, uint64_t total_bytes);
+
+// Allocates and fills the weights through the staging ring; host memory beyond the checkpoint's mapping
+// stays at the size of that ring. `progress` may be NULL.
+vklm_status vklm_weights_load(const vklm_weights_plan *plan, vklm_gpu_device *device,
+                              vklm_load_progress progress, void *opaque,
+                              vklm_weights **out_weights);
+void vklm_weights_destroy(vklm_weights *weights); // takes NULL
+
+#endif

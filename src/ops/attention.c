@@ -1,0 +1,89 @@
+#include "ops/attention.h"
+
+#include <math.h>
+
+#include "gpu/device.h"
+#include "ops/tune.h"
+
+static bool check_heads(vklm_gpu_cmd *cmd, uint32_t n_heads, uint32_t n_kv_heads, uint32_t head_dim)
+{
+    if (n_kv_heads > 0 && n_heads % n_kv_heads == 0 && head_dim % 8 == 0 && head_dim > 0 &&
+        head_dim <= 256)
+        return true;
+    vklm_gpu_cmd_fail(cmd, VKLM_UNSUPPORTED, "attention: %u heads of %u over %u kv heads", n_heads,
+                      head_dim, n_kv_heads);
+    return false;
+}
+
+static uint32_t n_splits(const vklm_gpu_caps *caps, uint32_t n_ctx)
+{
+    uint32_t chunk = vklm_tune_select(caps).attention_chunk;
+    return (n_ctx + chunk - 1) / chunk;
+}
+
+uint64_t vklm_op_attention_decode_scratch(const vklm_gpu_caps *caps, uint32_t n_heads,
+                                          uint32_t head_dim, uint32_t n_ctx)
+{
+    return (uint64_t)n_heads * n_splits(caps, n_ctx) * (head_dim + 2) * sizeof(float);
+}
+
+void vklm_op_attention_decode_record(vklm_gpu_cmd *cmd, const vklm_op_attention_decode *op)
+{
+    if (!check_heads(cmd, op->n_heads, op->n_kv_heads, op->head_dim))
+        return;
+    const vklm_gpu_caps *caps = vklm_gpu_device_caps(vklm_gpu_cmd_device(cmd));
+    vklm_tuning tuning = vklm_tune_select(caps);
+    struct vklm_args_attention_decode args = {
+        .q = vklm_gpu_view_address(op->q),
+        .k = vklm_gpu_view_address(op->k),
+        .v = vklm_gpu_view_address(op->v),
+        .step = vklm_gpu_view_address(op->step),
+        .y = vklm_gpu_view_address(op->y),
+        .partial = vklm_gpu_view_address(op->partial),
+        .counter = vklm_gpu_view_address(op->counter),
+        .n_ctx = op->n_ctx,
+        .group = op->n_heads / op->n_kv_heads,
+        .scale = 1 / sqrtf((float)op->head_dim),
+    };
+    vklm_gpu_cmd_dispatch(
+        cmd, &(vklm_gpu_dispatch){
+                 .label = "attention",
+                 .shader = "attention_decode",
+                 .constants = {tuning.attention_lanes, 0, tuning.attention_chunk, op->head_dim},
+                 .args = &args,
+                 .args_bytes = sizeof args,
+                 .groups = {op->n_heads, n_splits(caps, op->n_ctx)},
+                 .reads = {op->q, op->k, op->v, op->step},
+                 .writes = {op->y, op->partial, op->counter},
+             });
+}
+
+void vklm_op_attention_prefill_record(vklm_gpu_cmd *cmd, const vklm_op_attention_prefill *op)
+{
+    if (!check_heads(cmd, op->n_heads, op->n_kv_heads, op->head_dim))
+        return;
+    vklm_tune_prefill_tile tile = vklm_tune_attention_prefill(op->head_dim);
+    struct vklm_args_attention_prefill args = {
+        .qkv = vklm_gpu_view_address(op->qkv),
+        .k = vklm_gpu_view_address(op->k),
+        .v = vklm_gpu_view_address(op->v),
+        .y = vklm_gpu_view_address(op->y),
+        .n_tokens = op->n_tokens,
+        .position = op->position,
+        .n_heads = op->n_heads,
+        .n_kv_heads = op->n_kv_heads,
+        .n_ctx = op->n_ctx,
+        .scale = 1 / sqrtf((float)op->head_dim),
+    };
+    vklm_gpu_cmd_dispatch(
+        cmd, &(vklm_gpu_dispatch){
+                 .label = "attention",
+                 .shader = "attention_prefill",
+                 .constants = {tile.lanes, 0, tile.queries, op->head_dim, tile.keys},
+                 .args = &args,
+                 .args_bytes = sizeof args,
+                 .groups = {op->n_heads, (op->n_tokens + tile.queries - 1) / tile.queries},
+                 .reads = {op->qkv, op->k, op->v},
+                 .writes = {op->y},
+             });
+}

@@ -1,0 +1,144 @@
+#include "ops/matvec.h"
+
+#include "gpu/device.h"
+#include "ops/tune.h"
+
+static vklm_tuning tuning_of(const vklm_gpu_cmd *cmd)
+{
+    return vklm_tune_select(vklm_gpu_device_caps(vklm_gpu_cmd_device(cmd)));
+}
+
+static uint32_t ceil_div(uint32_t a, uint32_t b)
+{
+    return (a + b - 1) / b;
+}
+
+static bool check_weight(vklm_gpu_cmd *cmd, const char *label, const vklm_weight *w)
+{
+    if (w->n_cols % vklm_format_group(w->format) == 0 && w->n_rows > 0 && w->n_cols > 0)
+        return true;
+    vklm_gpu_cmd_fail(cmd, VKLM_UNSUPPORTED, "%s: a matrix of %u rows and %u columns; columns must "
+                      "be a multiple of %u", label, w->n_rows, w->n_cols,
+                      vklm_format_group(w->format));
+    return false;
+}
+
+void vklm_op_matvec_record(vklm_gpu_cmd *cmd, const vklm_op_matvec *op)
+{
+    const vklm_weight *w = op->weight;
+    if (!check_weight(cmd, op->label, w))
+        return;
+    vklm_tuning tuning = tuning_of(cmd);
+    struct vklm_args_matvec args = {
+        .weight = vklm_gpu_view_address(w->data),
+        .x = vklm_gpu_view_address(op->x),
+        .y = vklm_gpu_view_address(op->y),
+        .n_rows = w->n_rows,
+        .n_cols = w->n_cols,
+    };
+    // The vocabulary may need more workgroups than one dimension has (65535 is the guaranteed least).
+    uint32_t workgroups = ceil_div(w->n_rows, tuning.matvec_rows), height = ceil_div(workgroups, 65535);
+    vklm_gpu_cmd_dispatch(cmd, &(vklm_gpu_dispatch){
+                                   .label = op->label,
+                                   .shader = vklm_tune_shader(VKLM_FAMILY_MATVEC, w->format),
+                                   .constants = {tuning.matvec_lanes, 0, tuning.matvec_rows},
+                                   .args = &args,
+                                   .args_bytes = sizeof args,
+                                   .groups = {ceil_div(workgroups, height), height},
+                                   .reads = {w->data, op->x},
+                                   .writes = {op->y},
+                               });
+}
+
+void vklm_op_matvec_swiglu_record(vklm_gpu_cmd *cmd, const vklm_op_matvec_swiglu *op)
+{
+    const vklm_weight *w = op->weight;
+    if (!check_weight(cmd, op->label, w))
+        return;
+    vklm_tuning tuning = tuning_of(cmd);
+    struct vklm_args_matvec_swiglu args = {
+        .weight = vklm_gpu_view_address(w->data),
+        .x = vklm_gpu_view_address(op->x),
+        .y = vklm_gpu_view_address(op->y),
+        .n_rows = w->n_rows / 2,
+        .n_cols = w->n_cols,
+    };
+    vklm_gpu_cmd_dispatch(cmd, &(vklm_gpu_dispatch){
+                                   .label = op->label,
+                                   .shader = vklm_tune_shader(VKLM_FAMILY_MATVEC_SWIGLU, w->format),
+                                   .constants = {tuning.matvec_lanes, 0, tuning.matvec_rows},
+                                   .args = &args,
+                                   .args_bytes = sizeof args,
+                                   .groups = {ceil_div(args.n_rows, tuning.matvec_rows / 2)},
+                                   .reads = {w->data, op->x},
+                                   .writes = {op->y},
+                               });
+}
+
+void vklm_op_matvec_residual_record(vklm_gpu_cmd *cmd, const vklm_op_matvec_residual *op)
+{
+    const vklm_weight *w = op->weight;
+    if (!check_weight(cmd, op->label, w))
+        return;
+    vklm_tuning tuning = tuning_of(cmd);
+    struct vklm_args_matvec_residual args = {
+        .weight = vklm_gpu_view_address(w->data),
+        .x = vklm_gpu_view_address(op->x),
+        .y = vklm_gpu_view_address(op->y),
+        .norm = vklm_gpu_view_address(op->norm),
+        .yn = vklm_gpu_view_address(op->yn),
+        .counter = vklm_gpu_view_address(op->counter),
+        .n_rows = w->n_rows,
+        .n_cols = w->n_cols,
+        .eps = op->eps,
+    };
+    vklm_gpu_cmd_dispatch(cmd,
+                          &(vklm_gpu_dispatch){
+                              .label = op->label,
+                              .shader = vklm_tune_shader(VKLM_FAMILY_MATVEC_RESIDUAL, w->format),
+                              .constants = {tuning.matvec_lanes, 0, tuning.matvec_rows},
+                              .args = &args,
+                              .args_bytes = sizeof args,
+                              .groups = {ceil_div(w->n_rows, tuning.matvec_rows)},
+                              .reads = {w->data, op->x, op->norm},
+                              .writes = {op->y, op->yn, op->counter},
+                          });
+}
+
+void vklm_op_matvec_qkv_record(vklm_gpu_cmd *cmd, const vklm_op_matvec_qkv *op)
+{
+    const vklm_weight *w = op->weight;
+    if (!check_weight(cmd, op->label, w))
+        return;
+    const uint32_t n_all = op->n_heads + 2 * op->n_kv_heads;
+    if (op->head_dim % 4 != 0 || w->n_rows != n_all * op->head_dim) {
+        vklm_gpu_cmd_fail(cmd, VKLM_UNSUPPORTED, "%s: %u rows for %u heads of %u", op->label,
+                          w->n_rows, n_all, op->head_dim);
+        return;
+    }
+    vklm_tuning tuning = tuning_of(cmd);
+    struct vklm_args_matvec_qkv args = {
+        .weight = vklm_gpu_view_address(w->data),
+        .x = vklm_gpu_view_address(op->x),
+        .step = vklm_gpu_view_address(op->step),
+        .rope = vklm_gpu_view_address(op->rope),
+        .q = vklm_gpu_view_address(op->q),
+        .k = vklm_gpu_view_address(op->k),
+        .v = vklm_gpu_view_address(op->v),
+        .n_cols = w->n_cols,
+        .n_heads = op->n_heads,
+        .n_kv_heads = op->n_kv_heads,
+        .head_dim = op->head_dim,
+        .n_ctx = op->n_ctx,
+    };
+    vklm_gpu_cmd_dispatch(cmd, &(vklm_gpu_dispatch){
+                                   .label = op->label,
+                                   .shader = vklm_tune_shader(VKLM_FAMILY_MATVEC_QKV, w->format),
+                                   .constants = {tuning.matvec_lanes, 0, 4},
+                                   .args = &args,
+                                   .args_bytes = sizeof args,
+                                   .groups = {w->n_rows / 4},
+                                   .reads = {w->data, op->x, op->step, op->rope},
+                                   .writes = {op->q, op->k, op->v},
+                               });
+}

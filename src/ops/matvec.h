@@ -1,0 +1,48 @@
+// The decode kernels: one token against a weight matrix, each with what follows it fused in.
+//
+// All weights are [n_rows, n_cols] in any format, n_cols % 8 == 0; vectors are f32. Views written and
+// views read are distinct.
+#ifndef VKLM_OPS_MATVEC_H
+#define VKLM_OPS_MATVEC_H
+
+#include "gpu/cmd.h"
+#include "ops/weight.h"
+
+// y = W x.  x: [n_cols], y: [n_rows]
+typedef struct {
+    const char *label;
+    const vklm_weight *weight;
+    vklm_gpu_view x, y;
+} vklm_op_matvec;
+void vklm_op_matvec_record(vklm_gpu_cmd *cmd, const vklm_op_matvec *op);
+
+// y[r] = silu(W[r] . x) * (W[n + r] . x), n = n_rows / 2: gate rows, then up rows.  x: [n_cols], y: [n]
+typedef struct {
+    const char *label;
+    const vklm_weight *weight;
+    vklm_gpu_view x, y;
+} vklm_op_matvec_swiglu;
+void vklm_op_matvec_swiglu_record(vklm_gpu_cmd *cmd, const vklm_op_matvec_swiglu *op);
+
+// y += W x,  yn = y * norm / sqrt(mean(y^2) + eps).  x: [n_cols]; y, norm, yn: [n_rows];
+// counter: u32, zero before and after
+typedef struct {
+    const char *label;
+    const vklm_weight *weight;
+    vklm_gpu_view x, y, norm, yn, counter;
+    float eps;
+} vklm_op_matvec_residual;
+void vklm_op_matvec_residual_record(vklm_gpu_cmd *cmd, const vklm_op_matvec_residual *op);
+
+// (q | k | v) = W x with rotary embedding of q and k; k and v go to the cache at step.position.
+// weight: [(n_heads + 2 n_kv_heads) * head_dim, n_cols]; rope: [n_ctx, head_dim / 2, 2] (cos, sin);
+// q: [n_heads, head_dim]; k, v: f16 [n_kv_heads, n_ctx, head_dim]. head_dim % 4 == 0
+typedef struct {
+    const char *label;
+    const vklm_weight *weight;
+    vklm_gpu_view x, step, rope, q, k, v;
+    uint32_t n_heads, n_kv_heads, head_dim, n_ctx;
+} vklm_op_matvec_qkv;
+void vklm_op_matvec_qkv_record(vklm_gpu_cmd *cmd, const vklm_op_matvec_qkv *op);
+
+#endif

@@ -1,0 +1,39 @@
+#include "ops/rope_kv.h"
+
+#include "gpu/device.h"
+#include "ops/tune.h"
+
+void vklm_op_rope_kv_record(vklm_gpu_cmd *cmd, const vklm_op_rope_kv *op)
+{
+    if (op->head_dim % 4 != 0 || op->position + op->n_tokens > op->n_ctx) {
+        vklm_gpu_cmd_fail(cmd, VKLM_UNSUPPORTED, "rope: heads of %u, positions up to %u of %u",
+                          op->head_dim, op->position + op->n_tokens, op->n_ctx);
+        return;
+    }
+    vklm_tuning tuning = vklm_tune_select(vklm_gpu_device_caps(vklm_gpu_cmd_device(cmd)));
+    struct vklm_args_rope_kv args = {
+        .qkv = vklm_gpu_view_address(op->qkv),
+        .rope = vklm_gpu_view_address(op->rope),
+        .k = vklm_gpu_view_address(op->k),
+        .v = vklm_gpu_view_address(op->v),
+        .n_tokens = op->n_tokens,
+        .position = op->position,
+        .n_heads = op->n_heads,
+        .n_kv_heads = op->n_kv_heads,
+        .head_dim = op->head_dim,
+        .n_ctx = op->n_ctx,
+    };
+    uint32_t per_token = (op->n_heads + 2 * op->n_kv_heads) * op->head_dim / 4;
+    vklm_gpu_cmd_dispatch(cmd, &(vklm_gpu_dispatch){
+                                   .label = "rope",
+                                   .shader = "rope_kv",
+                                   .constants = {tuning.element_lanes},
+                                   .args = &args,
+                                   .args_bytes = sizeof args,
+                                   .groups = {(per_token + tuning.element_lanes - 1) /
+                                                  tuning.element_lanes,
+                                              op->n_tokens},
+                                   .reads = {op->rope},
+                                   .writes = {op->qkv, op->k, op->v},
+                               });
+}

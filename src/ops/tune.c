@@ -1,0 +1,59 @@
+#include "ops/tune.h"
+
+#include <stddef.h>
+
+const char *vklm_tune_shader(vklm_family family, vklm_format format)
+{
+#define FORMATS(name) {#name "_f32", #name "_f16", #name "_bf16"}
+    static const char *const shaders[VKLM_FAMILY_COUNT][VKLM_FORMAT_COUNT] = {
+        [VKLM_FAMILY_MATVEC] = FORMATS(matvec),
+        [VKLM_FAMILY_MATVEC_QKV] = FORMATS(matvec_qkv),
+        [VKLM_FAMILY_MATVEC_SWIGLU] = FORMATS(matvec_swiglu),
+        [VKLM_FAMILY_MATVEC_RESIDUAL] = FORMATS(matvec_residual),
+        [VKLM_FAMILY_MATMUL] = FORMATS(matmul),
+        [VKLM_FAMILY_EMBED] = FORMATS(embed),
+    };
+#undef FORMATS
+    return shaders[family][format];
+}
+
+// The first row that fits. A CPU driver runs the invocations of a workgroup in a loop and pays for
+// every barrier: one subgroup per workgroup (lanes 0: the subgroup size) has none. On GPUs a matvec
+// workgroup is one subgroup too: K / 8 / lanes passes of 4 independent 16-byte loads each.
+static const struct {
+    bool cpu;
+    uint32_t max_subgroup; // applies to devices with a subgroup size of at most this
+    vklm_tuning tuning;
+} table[] = {
+    // cpu, sub,   lanes rows row elem att chunk tile   chunk
+    {true, 128, {0, 4, 0, 64, 0, 128, 64, 64, 128}},
+    {false, 16, {32, 4, 128, 64, 64, 128, 64, 64, 128}},
+    {false, 32, {32, 4, 128, 64, 64, 128, 64, 64, 256}},
+    {false, 128, {64, 4, 128, 64, 64, 128, 64, 64, 256}},
+};
+
+vklm_tuning vklm_tune_select(const vklm_gpu_caps *caps)
+{
+    size_t i = 0;
+    while (i < sizeof table / sizeof *table - 1 &&
+           (table[i].cpu != (caps->type == VKLM_DEVICE_CPU) ||
+            caps->subgroup_size > table[i].max_subgroup))
+        i++;
+    vklm_tuning t = table[i].tuning;
+    uint32_t *lanes[] = {&t.matvec_lanes, &t.row_lanes, &t.attention_lanes};
+    for (size_t n = 0; n < sizeof lanes / sizeof *lanes; n++)
+        if (*lanes[n] == 0)
+            *lanes[n] = caps->subgroup_size;
+    // A chunk is one submit per layer: shorter ones where the desktop shares the device.
+    if (caps->type == VKLM_DEVICE_INTEGRATED)
+        t.prefill_tokens = 128;
+    return t;
+}
+
+vklm_tune_prefill_tile vklm_tune_attention_prefill(uint32_t head_dim)
+{
+    // Shared memory: (queries + keys) * (head_dim + 1) + queries * keys floats, at most 32 KiB.
+    if (head_dim <= 128)
+        return (vklm_tune_prefill_tile){.lanes = 64, .queries = 16, .keys = 32};
+    return (vklm_tune_prefill_tile){.lanes = 64, .queries = 8, .keys = 16};
+}

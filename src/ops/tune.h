@@ -1,0 +1,43 @@
+// ops/tune.h: which variant of a kernel a device gets: the one table of lanes, tiles and splits.
+//
+// Selection looks at caps alone, so that it can be tested for devices that are not there.
+#ifndef VKLM_OPS_TUNE_H
+#define VKLM_OPS_TUNE_H
+
+#include "gpu/caps.h"
+#include "quant/format.h"
+
+// Kernel families with one variant per weight format.
+typedef enum {
+    VKLM_FAMILY_MATVEC = 0,
+    VKLM_FAMILY_MATVEC_QKV,
+    VKLM_FAMILY_MATVEC_SWIGLU,
+    VKLM_FAMILY_MATVEC_RESIDUAL,
+    VKLM_FAMILY_MATMUL,
+    VKLM_FAMILY_EMBED,
+    VKLM_FAMILY_COUNT,
+} vklm_family;
+
+// The shader's name.
+const char *vklm_tune_shader(vklm_family family, vklm_format format);
+
+typedef struct {
+    uint32_t matvec_lanes;        // invocations per workgroup of the matvec kernels
+    uint32_t matvec_rows;         // rows per workgroup (the qkv kernel has 4)
+    uint32_t row_lanes;           // invocations per row of embed and rmsnorm
+    uint32_t element_lanes;       // of the element-wise kernels
+    uint32_t attention_lanes;     // of attention_decode
+    uint32_t attention_chunk;     // KV positions per split
+    uint32_t tile_tokens, tile_rows; // of matmul
+    uint32_t prefill_tokens;      // tokens per prefill chunk
+} vklm_tuning;
+
+vklm_tuning vklm_tune_select(const vklm_gpu_caps *caps);
+
+// attention_prefill's tile for a head size: it must fit the shared memory.
+typedef struct {
+    uint32_t lanes, queries, keys;
+} vklm_tune_prefill_tile;
+vklm_tune_prefill_tile vklm_tune_attention_prefill(uint32_t head_dim);
+
+#endif

@@ -1,0 +1,35 @@
+// text/sampler.h: from logits to the next token, on the host, with Hugging Face `generate`
+// semantics (transformers, generation/logits_process.py). The reference of the GPU sampler.
+#ifndef VKLM_TEXT_SAMPLER_H
+#define VKLM_TEXT_SAMPLER_H
+
+#include <vklm/text.h>
+
+typedef struct vklm_sampler vklm_sampler;
+
+// Invariants: params are checked and their defaults filled in; scratch space for n_vocab logits is
+// held, so that sampling allocates nothing.
+vklm_status vklm_sampler_create(const vklm_sampling_params *params, uint32_t n_vocab,
+                                vklm_sampler **out_sampler);
+void vklm_sampler_destroy(vklm_sampler *sampler); // takes NULL
+
+// The seed in use (the one that was picked when params.seed was 0).
+uint64_t vklm_sampler_seed(const vklm_sampler *sampler);
+
+// Tells which tokens the repetition penalty covers: each id of the prompt, then each generated one.
+// Ids >= n_vocab are ignored.
+void vklm_sampler_accept(vklm_sampler *sampler, uint32_t id);
+
+// Forgets all accepted tokens (not the seed or the draw counter).
+void vklm_sampler_reset(vklm_sampler *sampler);
+
+// Draws the next id from logits [n_vocab] (not modified). The n-th call of a sampler uses counter n
+// of the seed's random numbers. VKLM_BAD_FILE when a logit is NaN or all are -inf: the sentence names
+// the first bad one.
+vklm_status vklm_sampler_sample(vklm_sampler *sampler, const float *logits, uint32_t *out_id);
+
+// The distribution that vklm_sampler_sample draws from: out_probs [n_vocab], zero where removed.
+vklm_status vklm_sampler_distribution(vklm_sampler *sampler, const float *logits,
+                                      float *out_probs);
+
+#endif

@@ -1,0 +1,247 @@
+// Attention over the f16 cache against double precision.
+#include <criterion/criterion.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/half.h"
+#include "kernels/lab.h"
+#include "ops/attention.h"
+#include "ops/rope_kv.h"
+#include "ref/ops.h"
+
+typedef struct {
+    uint32_t n_heads, n_kv_heads, head_dim, n_ctx;
+} heads;
+
+static vklm_lab *open_or_skip(void)
+{
+    vklm_lab *lab = vklm_lab_open();
+    if (!lab)
+        cr_skip_test("no Vulkan: %s", vklm_error_message());
+    return lab;
+}
+
+// A random cache [n_kv_heads, n_ctx, head_dim]: on the device as f16, here as the doubles of those.
+static vklm_gpu_view random_cache(vklm_lab *lab, uint64_t seed, heads s, double **out_values)
+{
+    size_t n = (size_t)s.n_kv_heads * s.n_ctx * s.head_dim;
+    float *random = malloc(n * sizeof *random);
+    uint16_t *halves = malloc(n * sizeof *halves);
+    *out_values = malloc(n * sizeof **out_values);
+    vklm_lab_random(seed, random, n);
+    for (size_t i = 0; i < n; i++) {
+        halves[i] = vklm_half_to_f16(2 * random[i]);
+        (*out_values)[i] = (double)vklm_half_from_f16(halves[i]);
+    }
+    vklm_gpu_view view = vklm_lab_input(lab, halves, n * sizeof *halves);
+    free(random), free(halves);
+    return view;
+}
+
+// y of one query head over `length` positions, and the size of its error: an error e of a score changes
+// its weight by a factor exp(e); scores are sums of head_dim terms, all of at most |scale| |q| |k|.
+static void reference(const double *q, const double *k, const double *v, heads s, uint32_t head,
+                      uint32_t length, double *y, double *size)
+{
+    const size_t d = s.head_dim;
+    size_t kv = (size_t)(head / (s.n_heads / s.n_kv_heads)) * s.n_ctx * d;
+    double scale = 1 / sqrt((double)d), largest = 0, score_size = 0;
+    vklm_ref_attention(q, k + kv, v + kv, length, d, d, scale, y);
+    for (size_t p = 0; p < length; p++) {
+        double sum = 0;
+        for (size_t i = 0; i < d; i++) {
+            sum += fabs(scale * q[i] * k[kv + p * d + i]);
+            largest = fmax(largest, fabs(v[kv + p * d + i]));
+        }
+        score_size = fmax(score_size, sum);
+    }
+    for (size_t i = 0; i < d; i++) // 2: both the numerator and the denominator carry it
+        size[i] = largest * 2 * (score_size * (double)(d / 4 + 4) + (double)length / 4 + 32);
+}
+
+static void record_decode(vklm_gpu_cmd *cmd, const void *op)
+{
+    vklm_op_attention_decode_record(cmd, op);
+}
+
+static void check_decode(vklm_lab *lab, heads s, uint32_t length)
+{
+    const size_t n = (size_t)s.n_heads * s.head_dim;
+    double *k, *v, *y = malloc(n * sizeof *y), *size = malloc(n * sizeof *size),
+                   *qd = malloc(n * sizeof *qd);
+    float *q = malloc(n * sizeof *q), *zeros = calloc(s.n_heads, sizeof *zeros);
+    vklm_lab_random(length, q, n);
+    const vklm_gpu_caps *caps = vklm_gpu_device_caps(vklm_lab_device(lab));
+    struct vklm_args_step step = {.position = length - 1};
+    vklm_op_attention_decode op = {
+        .q = vklm_lab_input(lab, q, n * sizeof *q),
+        .k = random_cache(lab, 1, s, &k),
+        .v = random_cache(lab, 2, s, &v),
+        .step = vklm_lab_input(lab, &step, sizeof step),
+        .y = vklm_lab_output(lab, NULL, n),
+        .partial = vklm_lab_output(
+            lab, NULL,
+            vklm_op_attention_decode_scratch(caps, s.n_heads, s.head_dim, s.n_ctx) / 4),
+        .counter = vklm_lab_output(lab, zeros, s.n_heads),
+        .n_heads = s.n_heads,
+        .n_kv_heads = s.n_kv_heads,
+        .head_dim = s.head_dim,
+        .n_ctx = s.n_ctx,
+    };
+    vklm_lab_run(lab, record_decode, &op);
+    for (size_t i = 0; i < n; i++)
+        qd[i] = (double)q[i];
+    for (uint32_t h = 0; h < s.n_heads; h++)
+        reference(qd + h * s.head_dim, k, v, s, h, length, y + h * s.head_dim, size + h * s.head_dim);
+    char what[96];
+    snprintf(what, sizeof what, "decode %u/%u heads of %u, %u positions", s.n_heads, s.n_kv_heads,
+             s.head_dim, length);
+    vklm_lab_check(what, vklm_lab_read(lab, op.y), y, size, n, 1);
+    for (uint32_t h = 0; h < s.n_heads; h++)
+        cr_assert_eq(vklm_lab_read(lab, op.counter)[h], 0, "counter %u is not 0", h);
+    free(k), free(v), free(y), free(size), free(qd), free(q), free(zeros);
+    vklm_lab_clear(lab);
+}
+
+Test(attention, decode)
+{
+    static const struct {
+        heads s;
+        uint32_t lengths[6];
+    } cases[] = {
+        {{1, 1, 8, 16}, {1, 2, 16}},
+        {{2, 2, 64, 300}, {1, 7, 128, 129, 300}},
+        {{4, 2, 32, 200}, {1, 128, 199, 200}},
+        {{3, 1, 80, 140}, {9, 140}},
+        {{2, 2, 96, 140}, {31, 130}},
+        {{2, 2, 128, 1000}, {1, 127, 257, 1000}},
+        {{2, 1, 256, 150}, {3, 150}},
+    };
+    vklm_lab *lab = open_or_skip();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (size_t l = 0; l < 6 && cases[i].lengths[l]; l++)
+            check_decode(lab, cases[i].s, cases[i].lengths[l]);
+    vklm_lab_close(lab);
+}
+
+// The real heads at the full context.
+Test(attention_big, decode)
+{
+    vklm_lab *lab = open_or_skip();
+    check_decode(lab, (heads){16, 16, 128, 4096}, 4096);
+    check_decode(lab, (heads){40, 40, 128, 4096}, 3001);
+    vklm_lab_close(lab);
+}
+
+static void record_prefill(vklm_gpu_cmd *cmd, const void *op)
+{
+    vklm_op_attention_prefill_record(cmd, op);
+}
+
+static void check_prefill(vklm_lab *lab, heads s, uint32_t position, uint32_t n_tokens)
+{
+    const size_t row = (size_t)(s.n_heads + 2 * s.n_kv_heads) * s.head_dim, d = s.head_dim;
+    const size_t n = (size_t)n_tokens * s.n_heads * d;
+    double *k, *v, *y = malloc(n * sizeof *y), *size = malloc(n * sizeof *size),
+                   *qd = malloc(d * sizeof *qd);
+    float *qkv = malloc(n_tokens * row * sizeof *qkv);
+    vklm_lab_random(position + n_tokens, qkv, n_tokens * row);
+    vklm_op_attention_prefill op = {
+        .qkv = vklm_lab_input(lab, qkv, n_tokens * row * sizeof *qkv),
+        .k = random_cache(lab, 3, s, &k),
+        .v = random_cache(lab, 4, s, &v),
+        .y = vklm_lab_output(lab, NULL, n),
+        .n_tokens = n_tokens,
+        .position = position,
+        .n_heads = s.n_heads,
+        .n_kv_heads = s.n_kv_heads,
+        .head_dim = s.head_dim,
+        .n_ctx = s.n_ctx,
+    };
+    vklm_lab_run(lab, record_prefill, &op);
+    for (uint32_t t = 0; t < n_tokens; t++)
+        for (uint32_t h = 0; h < s.n_heads; h++) {
+            for (size_t i = 0; i < d; i++)
+                qd[i] = (double)qkv[t * row + h * d + i];
+            size_t at = (t * s.n_heads + h) * d;
+            reference(qd, k, v, s, h, position + t + 1, y + at, size + at);
+        }
+    // The running maximum rescales what was summed before: a rounding or two per tile of keys.
+    char what[96];
+    snprintf(what, sizeof what, "prefill %u/%u heads of %u, %u tokens at %u", s.n_heads, s.n_kv_heads,
+             s.head_dim, n_tokens, position);
+    vklm_lab_check(what, vklm_lab_read(lab, op.y), y, size, n, 2);
+    free(k), free(v), free(y), free(size), free(qd), free(qkv);
+    vklm_lab_clear(lab);
+}
+
+Test(attention, prefill)
+{
+    static const struct {
+        heads s;
+        uint32_t position, n_tokens;
+    } cases[] = {
+        {{1, 1, 8, 16}, 0, 1},      {{1, 1, 8, 16}, 0, 16},     {{2, 2, 64, 100}, 0, 33},
+        {{2, 2, 64, 100}, 31, 17},  {{4, 2, 32, 150}, 63, 80},  {{3, 1, 80, 70}, 5, 19},
+        {{2, 2, 96, 70}, 32, 32},   {{2, 2, 128, 300}, 0, 128}, {{2, 1, 128, 300}, 250, 50},
+        {{2, 1, 256, 60}, 15, 33},
+    };
+    vklm_lab *lab = open_or_skip();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        check_prefill(lab, cases[i].s, cases[i].position, cases[i].n_tokens);
+    vklm_lab_close(lab);
+}
+
+static void record_rope(vklm_gpu_cmd *cmd, const void *op)
+{
+    vklm_op_rope_kv_record(cmd, op);
+}
+
+Test(attention, rope_and_cache)
+{
+    enum { HEADS = 4, KV = 2, DIM = 24, CTX = 20, TOKENS = 5, POSITION = 11 };
+    const size_t row = (HEADS + 2 * KV) * DIM, n = TOKENS * row;
+    vklm_lab *lab = open_or_skip();
+    float qkv[TOKENS * (HEADS + 2 * KV) * DIM], rope[CTX * DIM];
+    vklm_lab_random(1, qkv, n);
+    vklm_lab_random(2, rope, CTX * DIM);
+    vklm_op_rope_kv op = {
+        .qkv = vklm_lab_output(lab, qkv, n),
+        .rope = vklm_lab_input(lab, rope, sizeof rope),
+        .k = vklm_lab_output(lab, NULL, KV * CTX * DIM / 2),
+        .v = vklm_lab_output(lab, NULL, KV * CTX * DIM / 2),
+        .n_tokens = TOKENS,
+        .position = POSITION,
+        .n_heads = HEADS,
+        .n_kv_heads = KV,
+        .head_dim = DIM,
+        .n_ctx = CTX,
+    };
+    vklm_lab_run(lab, record_rope, &op);
+    const float *q = vklm_lab_read(lab, op.qkv);
+    const uint16_t *k = (const uint16_t *)(const void *)vklm_lab_read(lab, op.k);
+    const uint16_t *v = (const uint16_t *)(const void *)vklm_lab_read(lab, op.v);
+    for (size_t t = 0; t < TOKENS; t++)
+        for (size_t h = 0; h < HEADS + KV; h++)
+            for (size_t i = 0; i < DIM / 2; i++) {
+                size_t at = t * row + h * DIM + i;
+                double a = (double)qkv[at], b = (double)qkv[at + DIM / 2];
+                double c = (double)rope[((POSITION + t) * (DIM / 2) + i) * 2],
+                       s = (double)rope[((POSITION + t) * (DIM / 2) + i) * 2 + 1];
+                size_t cache = ((h - HEADS) * CTX + POSITION + t) * DIM + i;
+                double x = h < HEADS ? (double)q[at] : (double)vklm_half_from_f16(k[cache]);
+                double y = h < HEADS ? (double)q[at + DIM / 2]
+                                     : (double)vklm_half_from_f16(k[cache + DIM / 2]);
+                double bound = h < HEADS ? 0x1p-22 : 0x1p-10;
+                cr_assert_float_eq(x, a * c - b * s, bound, "token %zu head %zu element %zu", t, h, i);
+                cr_assert_float_eq(y, b * c + a * s, bound, "token %zu head %zu element %zu", t, h, i);
+            }
+    for (size_t t = 0; t < TOKENS; t++)
+        for (size_t h = 0; h < KV; h++)
+            for (size_t i = 0; i < DIM; i++)
+                cr_assert_eq(v[(h * CTX + POSITION + t) * DIM + i],
+                             vklm_half_to_f16(qkv[t * row + (HEADS + KV + h) * DIM + i]));
+    vklm_lab_close(lab);
+}

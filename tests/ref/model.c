@@ -1,0 +1,133 @@
+#include "ref/model.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/half.h"
+#include "quant/format.h"
+#include "ref/ops.h"
+
+static float *weights_of(const vklm_checkpoint *c, vklm_tensor_role role, uint32_t layer)
+{
+    static const vklm_format formats[] = {
+        [VKLM_DTYPE_F32] = VKLM_FORMAT_F32,
+        [VKLM_DTYPE_F16] = VKLM_FORMAT_F16,
+        [VKLM_DTYPE_BF16] = VKLM_FORMAT_BF16,
+    };
+    vklm_tensor t = vklm_checkpoint_tensor(c, role, layer);
+    size_t n = (size_t)(t.info->bytes / vklm_dtype_bytes(t.info->dtype));
+    float *values = malloc(n * sizeof *values);
+    if (values)
+        vklm_format_unpack(formats[t.info->dtype], t.data, n, values);
+    return values;
+}
+
+static void project(const vklm_checkpoint *c, vklm_tensor_role role, uint32_t layer, const double *x,
+                    size_t n_tokens, double *y)
+{
+    uint64_t shape[2];
+    vklm_tensor_shape(vklm_checkpoint_arch(c), role, shape);
+    float *w = weights_of(c, role, layer);
+    vklm_ref_matmul(w, x, n_tokens, shape[0], shape[1], y, NULL);
+    free(w);
+}
+
+static void normalise(const vklm_checkpoint *c, vklm_tensor_role role, uint32_t layer,
+                      const double *x, size_t n_tokens, double *y)
+{
+    const vklm_arch *a = vklm_checkpoint_arch(c);
+    float *w = weights_of(c, role, layer);
+    for (size_t t = 0; t < n_tokens; t++)
+        vklm_ref_rmsnorm(x + t * a->n_hidden, w, a->n_hidden, (double)a->rms_eps,
+                         y + t * a->n_hidden);
+    free(w);
+}
+
+static void round_to_f16(double *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = (double)vklm_half_from_f16(vklm_half_to_f16((float)x[i]));
+}
+
+typedef struct {
+    double *normed, *q, *k, *v, *heads, *gate, *up, *added;
+} scratch;
+
+static void attend(const vklm_arch *a, size_t n, bool round_kv, scratch *s)
+{
+    const size_t d = a->head_dim, q_row = a->n_heads * d, kv_row = a->n_kv_heads * d;
+    for (size_t t = 0; t < n; t++) {
+        for (size_t h = 0; h < a->n_heads; h++)
+            vklm_ref_rope(s->q + t * q_row + h * d, d, (uint32_t)t, a->rope_theta);
+        for (size_t h = 0; h < a->n_kv_heads; h++)
+            vklm_ref_rope(s->k + t * kv_row + h * d, d, (uint32_t)t, a->rope_theta);
+    }
+    if (round_kv) {
+        round_to_f16(s->k, n * kv_row);
+        round_to_f16(s->v, n * kv_row);
+    }
+    for (size_t t = 0; t < n; t++)
+        for (size_t h = 0; h < a->n_heads; h++) {
+            size_t kv = h / (a->n_heads / a->n_kv_heads) * d;
+            vklm_ref_attention(s->q + t * q_row + h * d, s->k + kv, s->v + kv, t + 1, d, kv_row,
+                               1 / sqrt((double)d), s->heads + t * q_row + h * d);
+        }
+}
+
+static void layer_forward(const vklm_checkpoint *c, uint32_t layer, size_t n, bool round_kv,
+                          double *x, scratch *s)
+{
+    const vklm_arch *a = vklm_checkpoint_arch(c);
+    normalise(c, VKLM_TENSOR_ATTN_NORM, layer, x, n, s->normed);
+    project(c, VKLM_TENSOR_Q, layer, s->normed, n, s->q);
+    project(c, VKLM_TENSOR_K, layer, s->normed, n, s->k);
+    project(c, VKLM_TENSOR_V, layer, s->normed, n, s->v);
+    attend(a, n, round_kv, s);
+    project(c, VKLM_TENSOR_O, layer, s->heads, n, s->added);
+    for (size_t i = 0; i < n * a->n_hidden; i++)
+        x[i] += s->added[i];
+    normalise(c, VKLM_TENSOR_MLP_NORM, layer, x, n, s->normed);
+    project(c, VKLM_TENSOR_GATE, layer, s->normed, n, s->gate);
+    project(c, VKLM_TENSOR_UP, layer, s->normed, n, s->up);
+    for (size_t i = 0; i < n * a->n_intermediate; i++)
+        s->gate[i] = vklm_ref_silu(s->gate[i]) * s->up[i];
+    project(c, VKLM_TENSOR_DOWN, layer, s->gate, n, s->added);
+    for (size_t i = 0; i < n * a->n_hidden; i++)
+        x[i] += s->added[i];
+}
+
+bool vklm_ref_forward(const vklm_checkpoint *c, const uint32_t *ids, size_t n, bool round_kv,
+                      double *hidden, double *logits)
+{
+    const vklm_arch *a = vklm_checkpoint_arch(c);
+    const size_t h = a->n_hidden, q = a->n_heads * a->head_dim, m = a->n_intermediate;
+    double *memory = malloc(n * (2 * h + 4 * q + 2 * m) * sizeof *memory);
+    float *embed = weights_of(c, VKLM_TENSOR_EMBED, 0);
+    if (!memory || !embed) {
+        free(memory);
+        free(embed);
+        return false;
+    }
+    scratch s = {.normed = memory};
+    s.added = s.normed + n * h;
+    s.q = s.added + n * h;
+    s.k = s.q + n * q;
+    s.v = s.k + n * q;
+    s.heads = s.v + n * q;
+    s.gate = s.heads + n * q;
+    s.up = s.gate + n * m;
+    for (size_t t = 0; t < n; t++)
+        for (size_t i = 0; i < h; i++)
+            hidden[t * h + i] = (double)embed[ids[t] * h + i];
+    for (uint32_t layer = 0; layer < a->n_layers; layer++) {
+        double *x = hidden + (layer + 1) * n * h;
+        memcpy(x, x - n * h, n * h * sizeof *x);
+        layer_forward(c, layer, n, round_kv, x, &s);
+    }
+    normalise(c, VKLM_TENSOR_FINAL_NORM, 0, hidden + a->n_layers * n * h, n, s.normed);
+    project(c, VKLM_TENSOR_LM_HEAD, 0, s.normed, n, logits);
+    free(memory);
+    free(embed);
+    return true;
+}
