@@ -1,5 +1,6 @@
 #include "base/json.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,4 +89,37 @@ void vklm_json_quote(vklm_string *out, const char *text, size_t len)
         i += n ? n : 1;
     }
     vklm_string_append(out, "\"", 1);
+}
+
+const char *vklm_json_kind(const cJSON *item)
+{
+    if (!item)
+        return "nothing";
+    if (cJSON_IsString(item))
+        return "a string";
+    if (cJSON_IsNumber(item))
+        return "a number";
+    if (cJSON_IsBool(item))
+        return "a boolean";
+    if (cJSON_IsArray(item))
+        return "an array";
+    return cJSON_IsObject(item) ? "an object" : "null";
+}
+
+vklm_json_excerpt vklm_json_show(const cJSON *item)
+{
+    vklm_json_excerpt shown;
+    if (!cJSON_IsString(item)) {
+        snprintf(shown.text, sizeof shown.text, "%s", vklm_json_kind(item));
+        return shown;
+    }
+    const char *text = item->valuestring;
+    const size_t most = sizeof shown.text - sizeof "\"\"..."; // room for quotes, dots and a NUL
+    size_t len = strlen(text), kept = len < most ? len : most;
+    kept -= vklm_utf8_incomplete_tail(text, kept);
+    snprintf(shown.text, sizeof shown.text, "\"%.*s%s\"", (int)kept, text, kept < len ? "..." : "");
+    for (char *c = shown.text; *c; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7F)
+            *c = '?';
+    return shown;
 }

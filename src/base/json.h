@@ -23,4 +23,14 @@ void vklm_json_text(const cJSON *string_item, vklm_string *out);
 // becomes U+FFFD.
 void vklm_json_quote(vklm_string *out, const char *text, size_t len);
 
+// What an item is, for an error message: "a string", "an array" …; "nothing" when it is NULL.
+const char *vklm_json_kind(const cJSON *item);
+
+// A string for an error message, in quotes, cut short and without control characters; of any other
+// item its kind.
+typedef struct {
+    char text[64];
+} vklm_json_excerpt;
+vklm_json_excerpt vklm_json_show(const cJSON *item);
+
 #endif

@@ -22,7 +22,8 @@ static size_t followers(unsigned char lead, unsigned char *low, unsigned char *h
     return 0;
 }
 
-// Well-formed bytes at the start of text, of the `*wanted` that its lead byte asks for (0: no lead).
+// Well-formed bytes at the start of text, of the `*wanted` that its lead byte asks for (0: no
+// lead).
 static size_t match(const unsigned char *text, size_t len, size_t *wanted)
 {
     *wanted = 0;
@@ -65,4 +66,28 @@ size_t vklm_utf8_incomplete_tail(const char *text, size_t len)
             return tail;
     }
     return 0;
+}
+
+size_t vklm_utf8_decode(const char *text, size_t len, uint32_t *out_code)
+{
+    static const unsigned char lead_bits[] = {0, 0x7F, 0x1F, 0x0F, 0x07};
+    size_t n = vklm_utf8_length(text, len);
+    uint32_t code = n ? (unsigned char)text[0] & lead_bits[n] : 0;
+    for (size_t i = 1; i < n; i++)
+        code = code << 6 | ((unsigned char)text[i] & 0x3F);
+    *out_code = code;
+    return n;
+}
+
+size_t vklm_utf8_encode(uint32_t code, char out[4])
+{
+    if (code < 0x80) {
+        out[0] = (char)code;
+        return 1;
+    }
+    size_t n = code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    for (size_t i = n - 1; i > 0; i--, code >>= 6)
+        out[i] = (char)(0x80 | (code & 0x3F));
+    out[0] = (char)((0xF00u >> n & 0xFF) | code); // C0, E0, F0
+    return n;
 }

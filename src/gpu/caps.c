@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "gpu/coop_matrix.h"
+#include "gpu/quirks.h"
 
 static bool has_extension(const VkExtensionProperties *extensions, uint32_t n, const char *name)
 {
@@ -153,6 +154,7 @@ void vklm_gpu_caps_refresh_budget(VkPhysicalDevice device, vklm_gpu_caps *c)
     for (uint32_t i = 0; i < m->memoryTypeCount; i++)
         if (m->memoryTypes[i].propertyFlags & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT)
             c->heaps[m->memoryTypes[i].heapIndex].host_visible = true;
+    vklm_gpu_quirks_apply(c);
 }
 
 static void read_timestamps(VkPhysicalDevice device, vklm_gpu_caps *c)

@@ -24,12 +24,11 @@ void vklm_sampler_accept(vklm_sampler *sampler, uint32_t id);
 void vklm_sampler_reset(vklm_sampler *sampler);
 
 // Draws the next id from logits [n_vocab] (not modified). The n-th call of a sampler uses counter n
-// of the seed's random numbers. VKLM_BAD_FILE when a logit is NaN or all are -inf: the sentence names
-// the first bad one.
+// of the seed's random numbers. VKLM_BAD_FILE when a logit is NaN or all are -inf: the sentence
+// names the first bad one.
 vklm_status vklm_sampler_sample(vklm_sampler *sampler, const float *logits, uint32_t *out_id);
 
 // The distribution that vklm_sampler_sample draws from: out_probs [n_vocab], zero where removed.
-vklm_status vklm_sampler_distribution(vklm_sampler *sampler, const float *logits,
-                                      float *out_probs);
+vklm_status vklm_sampler_distribution(vklm_sampler *sampler, const float *logits, float *out_probs);
 
 #endif

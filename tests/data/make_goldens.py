@@ -1,0 +1,214 @@
+"""Golden results from Hugging Face transformers (float32, eager attention) and tokenizers.
+
+    python make_goldens.py [NAME...]      names: random-hd128 random-gqa demo-dense sampling demo-tokenizer
+
+random-hd128, random-gqa   random checkpoints, written here too
+golden/NAME.safetensors    prompt_ids [48], logits [48, vocab], hidden [layers + 1, 48, hidden] (the residual
+                           stream after the embedding and after each layer), greedy_ids [64]
+golden/sampling.jsonl      logits, previous ids, parameters -> the distribution that generate() draws from
+golden/demo-tokenizer.jsonl  texts and ids by the official tokenizers library
+"""
+import json
+import os
+import random
+import sys
+
+import torch
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from transformers import LlamaConfig, LlamaForCausalLM
+from transformers.generation import logits_process
+
+import make_corpus
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+N_PROMPT, N_GREEDY = 48, 64
+
+# config.json as transformers 4 wrote it, and as transformers 5 does. The seeds are such that no greedy choice
+# is nearly a tie (the margin is printed).
+COMMON = {'architectures': ['LlamaForCausalLM'], 'model_type': 'llama', 'attention_bias': False, 'mlp_bias': False,
+          'bos_token_id': 1, 'eos_token_id': 2, 'hidden_act': 'silu', 'rms_norm_eps': 1e-5, 'max_position_embeddings': 256}
+RANDOM = {
+    'random-hd128': dict(
+        config={**COMMON, 'hidden_size': 256, 'intermediate_size': 192, 'num_hidden_layers': 2, 'num_attention_heads': 2,
+                'num_key_value_heads': 2, 'vocab_size': 331, 'rope_theta': 10000.0, 'rope_scaling': None,
+                'tie_word_embeddings': False, 'torch_dtype': 'bfloat16', 'transformers_version': '4.43.3'},
+        dtype=torch.bfloat16, shards=1, seed=15),
+    'random-gqa': dict(
+        config={**COMMON, 'hidden_size': 96, 'intermediate_size': 160, 'num_hidden_layers': 3, 'num_attention_heads': 4,
+                'num_key_value_heads': 2, 'head_dim': 32, 'vocab_size': 200, 'tie_word_embeddings': True,
+                'rope_parameters': {'rope_theta': 50000.0, 'rope_type': 'default'}, 'dtype': 'float16',
+                'transformers_version': '5.0.0'},
+        dtype=torch.float16, shards=2, seed=2),
+}
+
+
+def random_tensors(config, dtype, seed):
+    """Weights that make attention and logits far from uniform."""
+    g = torch.Generator().manual_seed(seed)
+    h, m, v = config['hidden_size'], config['intermediate_size'], config['vocab_size']
+    d = config.get('head_dim', h // config['num_attention_heads'])
+    q, kv = config['num_attention_heads'] * d, config['num_key_value_heads'] * d
+
+    def matrix(rows, cols, scale=1.2):
+        return (torch.randn(rows, cols, generator=g) * scale / cols ** 0.5).to(dtype)
+
+    def norm():
+        return (1 + 0.1 * torch.randn(h, generator=g)).to(dtype)
+
+    tensors = {'model.embed_tokens.weight': torch.randn(v, h, generator=g).to(dtype), 'model.norm.weight': norm()}
+    for i in range(config['num_hidden_layers']):
+        p = f'model.layers.{i}.'
+        tensors |= {p + 'input_layernorm.weight': norm(), p + 'post_attention_layernorm.weight': norm(),
+                    p + 'self_attn.q_proj.weight': matrix(q, h, 1.4), p + 'self_attn.k_proj.weight': matrix(kv, h, 1.4),
+                    p + 'self_attn.v_proj.weight': matrix(kv, h), p + 'self_attn.o_proj.weight': matrix(h, q),
+                    p + 'mlp.gate_proj.weight': matrix(m, h), p + 'mlp.up_proj.weight': matrix(m, h),
+                    p + 'mlp.down_proj.weight': matrix(h, m)}
+    if not config['tie_word_embeddings']:
+        tensors['lm_head.weight'] = matrix(v, h, 3.0)
+    return tensors
+
+
+def write_random(name):
+    spec, folder = RANDOM[name], os.path.join(HERE, name)
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, 'config.json'), 'w') as f:
+        json.dump(spec['config'], f, indent=1)
+        f.write('\n')
+    tensors = random_tensors(spec['config'], spec['dtype'], spec['seed'])
+    if spec['shards'] == 1:
+        save_file(tensors, os.path.join(folder, 'model.safetensors'), {'format': 'pt'})
+        return
+    names, where = sorted(tensors), {}
+    for i in range(spec['shards']):
+        file = f'model-{i + 1:05d}-of-{spec["shards"]:05d}.safetensors'
+        part = names[i * len(names) // spec['shards']:(i + 1) * len(names) // spec['shards']]
+        save_file({n: tensors[n] for n in part}, os.path.join(folder, file), {'format': 'pt'})
+        where |= {n: file for n in part}
+    total = sum(t.numel() * t.element_size() for t in tensors.values())
+    with open(os.path.join(folder, 'model.safetensors.index.json'), 'w') as f:
+        json.dump({'metadata': {'total_size': total}, 'weight_map': where}, f, indent=1)
+        f.write('\n')
+
+
+def load_model(folder):
+    """The checkpoint in float32, whatever version of transformers wrote its config."""
+    with open(os.path.join(folder, 'config.json')) as f:
+        config = json.load(f)
+    rope = config.get('rope_parameters') or {'rope_theta': config.get('rope_theta', 10000.0), 'rope_type': 'default'}
+    keep = {k: v for k, v in config.items() if k not in ('torch_dtype', 'dtype', 'rope_theta', 'rope_scaling',
+                                                         'rope_parameters', 'transformers_version')}
+    model = LlamaForCausalLM(LlamaConfig(**keep, rope_parameters=rope, attn_implementation='eager')).float().eval()
+    files = sorted(f for f in os.listdir(folder) if f.endswith('.safetensors'))
+    tensors = {k: t.float() for f in files for k, t in load_file(os.path.join(folder, f)).items()}
+    missing, extra = model.load_state_dict(tensors, strict=False)
+    assert not extra and set(missing) <= {'lm_head.weight'}, (missing, extra)
+    model.tie_weights()
+    assert model.model.config.rope_parameters['rope_theta'] == rope['rope_theta']
+    return model
+
+
+@torch.no_grad()
+def write_golden(name):
+    model = load_model(os.path.join(HERE, name))
+    vocab = model.config.vocab_size
+    if name == 'demo-dense':
+        tokenizer = Tokenizer.from_file(os.path.join(HERE, name, 'tokenizer.json'))
+        text = f'<s>{make_corpus.SYSTEM}\n\n### 指示:\nルナという狐の話をしてください。\n\n### 応答:\n昔々、丘の向こうに'
+        prompt = tokenizer.encode(text, add_special_tokens=False).ids[:N_PROMPT]
+    else:
+        prompt = torch.randint(3, vocab, (N_PROMPT,), generator=torch.Generator().manual_seed(5)).tolist()
+    assert len(prompt) == N_PROMPT, len(prompt)
+    hidden = []
+    hooks = [model.model.embed_tokens.register_forward_hook(lambda m, i, o: hidden.append(o[0]))]
+    for layer in model.model.layers:
+        hooks.append(layer.register_forward_hook(lambda m, i, o: hidden.append((o[0] if isinstance(o, tuple) else o)[0])))
+    logits = model(input_ids=torch.tensor([prompt]), use_cache=False).logits[0]
+    for hook in hooks:
+        hook.remove()
+    ids, least = list(prompt), float('inf')
+    for _ in range(N_GREEDY):
+        top = model(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1].topk(2)
+        least = min(least, float(top.values[0] - top.values[1]))
+        ids.append(int(top.indices[0]))
+    save_file({'prompt_ids': torch.tensor(prompt, dtype=torch.int32), 'logits': logits.contiguous(),
+               'hidden': torch.stack([h.reshape(N_PROMPT, -1) for h in hidden]).contiguous(),
+               'greedy_ids': torch.tensor(ids[N_PROMPT:], dtype=torch.int32)},
+              os.path.join(HERE, 'golden', name + '.safetensors'))
+    print(f'{name}: the smallest margin of a greedy choice is {least:.4f}; logits up to {float(logits.abs().max()):.2f}')
+
+
+def write_sampling():
+    """What transformers' own processors, in its order, make of random logits."""
+    r, g = random.Random(7), torch.Generator().manual_seed(7)
+    with open(os.path.join(HERE, 'golden', 'sampling.jsonl'), 'w') as f:
+        for case in range(48):
+            n = r.randint(50, 200)
+            logits = torch.randn(n, generator=g) * r.choice([1.0, 3.0])
+            if case % 5 == 0:
+                logits = (logits * 2).round() / 2  # ties
+            ids = [r.randrange(n) for _ in range(r.randint(0, 12))]
+            p = dict(temperature=r.choice([1.0, 0.7, 0.3, 1.5]), top_k=r.choice([-1, 50, 5, 1, 20]),
+                     top_p=r.choice([1.0, 0.95, 0.5, 0.1]), min_p=r.choice([0.0, 0.0, 0.05, 0.3]),
+                     repetition_penalty=r.choice([1.0, 1.05, 1.3]))
+            scores, seen = logits[None].clone(), torch.tensor([ids], dtype=torch.long)
+            if p['repetition_penalty'] != 1.0 and ids:
+                scores = logits_process.RepetitionPenaltyLogitsProcessor(p['repetition_penalty'])(seen, scores)
+            if p['temperature'] != 1.0:
+                scores = logits_process.TemperatureLogitsWarper(p['temperature'])(seen, scores)
+            if p['top_k'] > 0:
+                scores = logits_process.TopKLogitsWarper(p['top_k'])(seen, scores)
+            if p['top_p'] < 1.0:
+                scores = logits_process.TopPLogitsWarper(p['top_p'])(seen, scores)
+            if p['min_p'] > 0.0:
+                scores = logits_process.MinPLogitsWarper(p['min_p'])(seen, scores)
+            probs = torch.softmax(scores, -1)[0]
+            f.write(json.dumps({'logits': [float(f'{x:.9g}') for x in logits.tolist()], 'ids': ids, **p,
+                                'probs': [float(f'{x:.9g}') for x in probs.tolist()]}) + '\n')
+
+
+def tokenizer_texts():
+    r = random.Random(11)
+    texts = ['', ' ', '  ', '   a', 'a   b', ' ' * 17, '\n', '\n\nabc', 'a\n b\n\n', '\t', 'a\tb\r\n', '▁', 'a▁b', '▁▁ ▁',
+             '<s>', '</s>', '<s> a </s> b', 'x<unk>y', '<s><s>', '<0xE3>', '<EOD|LLM-jp><MASK|LLM-jp>', '<MASK|LLM-jp', '<s',
+             '日本の首都は東京です。', '昔々、', 'Once upon a time', '𠮷野家😀', '😀😀 😀', 'é', 'e\u0301', '\u3000', 'a\u0000b',
+             '\u2028x\u0085', 'ＡＢＣ１２３', 'ǅ', 'ﷺ', '한국어', 'العربية', 'a' * 300, '猫' * 100, 'The quick brown fox ' * 10]
+    texts += [make_corpus.document(r) for _ in range(30)]
+    alphabet = list('abcde ▁\n\t猫犬はの。、😀<s>/') + ['</s>', '<s>', '  ']
+    texts += [''.join(r.choice(alphabet) for _ in range(r.randint(1, 30))) for _ in range(40)]
+    return texts
+
+
+def write_tokenizer_cases():
+    tokenizer = Tokenizer.from_file(os.path.join(HERE, 'demo-dense', 'tokenizer.json'))
+    r = random.Random(13)
+    rows = []
+    for text in tokenizer_texts():
+        ids = tokenizer.encode(text, add_special_tokens=False).ids
+        assert tokenizer.encode(text, add_special_tokens=True).ids == [1] + ids
+        rows.append({'text': text, 'ids': ids})
+    rows += [{'ids': [r.choice([r.randrange(1030), r.randrange(8, 264), r.choice([235, 137, 138, 18])])
+                      for _ in range(r.randint(1, 12))]} for _ in range(40)]
+    with open(os.path.join(HERE, 'golden', 'demo-tokenizer.jsonl'), 'w', encoding='utf-8') as f:
+        for row in rows:
+            row['dec'] = tokenizer.decode(row['ids'], skip_special_tokens=False)
+            row['dec_skip'] = tokenizer.decode(row['ids'], skip_special_tokens=True)
+            f.write(json.dumps(row, ensure_ascii=False) + '\n')
+
+
+def main():
+    names = sys.argv[1:] or [*RANDOM, 'demo-dense', 'sampling', 'demo-tokenizer']
+    os.makedirs(os.path.join(HERE, 'golden'), exist_ok=True)
+    for name in names:
+        if name in RANDOM:
+            write_random(name)
+        if name == 'sampling':
+            write_sampling()
+        elif name == 'demo-tokenizer':
+            write_tokenizer_cases()
+        else:
+            write_golden(name)
+
+
+if __name__ == '__main__':
+    main()

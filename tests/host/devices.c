@@ -1,0 +1,142 @@
+// Tests of what is decided from a device's capabilities alone, on devices that are not there: the choice
+// of a device, its tiers, the tuning, and where weights lie.
+#include <criterion/criterion.h>
+
+#include <string.h>
+
+#include "gpu/caps.h"
+#include "gpu/instance.h"
+#include "gpu/memory.h"
+#include "ops/tune.h"
+
+static vklm_gpu_caps device(const char *name, vklm_device_type type, uint32_t subgroup,
+                            uint64_t gib)
+{
+    vklm_gpu_caps c = {
+        .type = type,
+        .api_version = 1u << 22 | 3u << 12,
+        .subgroup_size = subgroup,
+        .min_subgroup_size = subgroup,
+        .max_subgroup_size = subgroup,
+        .subgroup_arithmetic = true,
+        .max_workgroup_invocations = 1024,
+        .max_shared_bytes = 32768,
+        .max_push_bytes = 128,
+        .max_allocation_bytes = (uint64_t)4 << 30,
+        .max_buffer_bytes = (uint64_t)4 << 30,
+        .buffer_address = true,
+        .timeline_semaphore = true,
+        .synchronization2 = true,
+        .n_heaps = 1,
+        .heaps = {{.bytes = gib << 30, .budget = gib << 30, .device_local = true}},
+    };
+    strcpy(c.name, name);
+    const char *missing;
+    c.tiers = vklm_gpu_caps_tiers(&c, &missing);
+    return c;
+}
+
+Test(select, prefers_discrete_then_memory_then_what_runs)
+{
+    vklm_gpu_caps cpu = device("llvmpipe", VKLM_DEVICE_CPU, 8, 64);
+    vklm_gpu_caps igpu = device("Radeon 780M", VKLM_DEVICE_INTEGRATED, 64, 32);
+    vklm_gpu_caps small = device("Arc A380", VKLM_DEVICE_DISCRETE, 32, 6);
+    vklm_gpu_caps large = device("Radeon RX 7900 XTX", VKLM_DEVICE_DISCRETE, 64, 24);
+    vklm_gpu_caps broken = device("Old GPU", VKLM_DEVICE_DISCRETE, 64, 48);
+    broken.buffer_address = false;
+    broken.tiers = 0;
+    const vklm_gpu_caps *all[] = {&cpu, &igpu, &small, &large, &broken};
+    size_t index;
+    cr_assert_eq(vklm_gpu_select(all, 5, NULL, &index), VKLM_OK);
+    cr_expect_eq(index, 3);
+    cr_assert_eq(vklm_gpu_select(all, 3, NULL, &index), VKLM_OK);
+    cr_expect_eq(index, 2);
+    cr_assert_eq(vklm_gpu_select(all, 1, NULL, &index), VKLM_OK);
+    cr_expect_eq(index, 0);
+    cr_assert_eq(vklm_gpu_select(all, 5, "radeon", &index), VKLM_OK);
+    cr_expect_eq(index, 3);
+    cr_assert_eq(vklm_gpu_select(all, 5, "780m", &index), VKLM_OK);
+    cr_expect_eq(index, 1);
+    cr_assert_eq(vklm_gpu_select(all, 5, "0", &index), VKLM_OK);
+    cr_expect_eq(index, 0);
+    cr_expect_eq(vklm_gpu_select(all, 5, "5", &index), VKLM_NOT_FOUND);
+    cr_expect_eq(vklm_gpu_select(all, 5, "geforce", &index), VKLM_NOT_FOUND);
+    cr_expect(strstr(vklm_error_message(), "Arc A380"), "%s", vklm_error_message());
+    cr_expect_eq(vklm_gpu_select(all, 5, "old", &index), VKLM_UNSUPPORTED);
+    cr_expect(strstr(vklm_error_message(), "buffer device addresses"));
+    cr_expect_eq(vklm_gpu_select(all, 0, NULL, &index), VKLM_NO_DEVICE);
+}
+
+Test(tiers, need_extension_and_feature)
+{
+    vklm_gpu_caps c = device("x", VKLM_DEVICE_DISCRETE, 64, 8);
+    const char *missing;
+    cr_expect_eq(vklm_gpu_caps_tiers(&c, &missing), VKLM_TIER_BASE);
+    c.int8_dot = c.int8_dot_accelerated = true;
+    cr_expect_eq(vklm_gpu_caps_tiers(&c, &missing), VKLM_TIER_BASE | VKLM_TIER_DOT8);
+    c.n_coop_shapes = 4; // a table without the extension proves nothing
+    cr_expect_eq(vklm_gpu_caps_tiers(&c, &missing), VKLM_TIER_BASE | VKLM_TIER_DOT8);
+    c.coop_matrix = c.float16 = true;
+    cr_expect_eq(vklm_gpu_caps_tiers(&c, &missing),
+                 VKLM_TIER_BASE | VKLM_TIER_DOT8 | VKLM_TIER_COOP);
+    c.max_shared_bytes = 16384;
+    cr_expect_eq(vklm_gpu_caps_tiers(&c, &missing), 0);
+    cr_expect_str_eq(missing, "32 KiB of shared memory");
+}
+
+// Every device class gets workgroups within the least that Vulkan and our base tier guarantee.
+Test(tune, respects_the_limits)
+{
+    for (int type = VKLM_DEVICE_DISCRETE; type <= VKLM_DEVICE_CPU; type++)
+        for (uint32_t subgroup = 4; subgroup <= 128; subgroup *= 2) {
+            vklm_gpu_caps c = device("x", (vklm_device_type)type, subgroup, 8);
+            vklm_tuning t = vklm_tune_select(&c);
+            cr_expect(t.matvec_lanes >= 4 && t.matvec_lanes <= 256);
+            cr_expect(t.matvec_rows >= 2 && t.matvec_rows % 2 == 0);
+            cr_expect(t.row_lanes >= 4 && t.row_lanes <= 256);
+            cr_expect(t.attention_lanes >= 4 && t.attention_lanes <= 256);
+            cr_expect(t.attention_chunk > 0 && t.prefill_tokens > 0);
+            cr_expect(t.tile_tokens % 16 == 0 && t.tile_rows % 16 == 0);
+            cr_expect(16 * (t.tile_tokens + t.tile_rows + 2) * 4 <= 32768);
+        }
+    for (uint32_t head_dim = 8; head_dim <= 256; head_dim += 8) {
+        vklm_tune_prefill_tile t = vklm_tune_attention_prefill(head_dim);
+        uint32_t share = t.lanes / t.queries;
+        cr_expect(t.lanes % t.queries == 0 && head_dim % share == 0, "head_dim %u", head_dim);
+        cr_expect(((t.queries + t.keys) * (head_dim + 1) + t.queries * t.keys) * 4 <= 32768,
+                  "head_dim %u", head_dim);
+    }
+}
+
+Test(tune, every_family_and_format_has_a_shader)
+{
+    for (int family = 0; family < VKLM_FAMILY_COUNT; family++)
+        for (int format = 0; format < VKLM_FORMAT_COUNT; format++) {
+            const char *name = vklm_tune_shader((vklm_family)family, (vklm_format)format);
+            cr_expect(name && strstr(name, vklm_format_name((vklm_format)format)));
+        }
+}
+
+Test(layout, fills_slabs_and_never_straddles_two)
+{
+    vklm_gpu_caps c = device("x", VKLM_DEVICE_DISCRETE, 64, 8);
+    vklm_gpu_layout layout;
+    vklm_gpu_slot slot;
+    vklm_gpu_layout_init(&c, &layout);
+    cr_expect_eq(layout.max_slab_bytes, (uint64_t)1 << 30);
+    layout.max_slab_bytes = 1024;
+    static const struct {
+        uint64_t bytes;
+        uint32_t slab;
+        uint64_t offset;
+    } adds[] = {{1, 0, 0}, {256, 0, 256}, {257, 0, 512}, {1, 1, 0}, {768, 1, 256}, {1024, 2, 0}};
+    for (size_t i = 0; i < sizeof adds / sizeof *adds; i++) {
+        cr_assert_eq(vklm_gpu_layout_add(&layout, adds[i].bytes, &slot), VKLM_OK);
+        cr_expect(slot.slab == adds[i].slab && slot.offset == adds[i].offset, "add %zu", i);
+    }
+    cr_expect_eq(vklm_gpu_layout_bytes(&layout), 3 * 1024);
+    cr_expect_eq(vklm_gpu_layout_add(&layout, 1025, &slot), VKLM_UNSUPPORTED);
+    cr_expect_eq(vklm_gpu_layout_add(&layout, UINT64_MAX, &slot), VKLM_UNSUPPORTED);
+    cr_expect_eq(vklm_gpu_layout_add(&layout, 0, &slot), VKLM_UNSUPPORTED);
+    vklm_gpu_layout_finish(&layout);
+}

@@ -1,0 +1,100 @@
+// The program without a device: usage, help, and models that are wrong.
+#include <criterion/criterion.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/shell.h"
+
+#define DEMO VKLM_TEST_DATA "/demo-dense"
+#define GQA VKLM_TEST_DATA "/random-gqa"
+
+Test(program, help_and_version)
+{
+    static const char *const commands[] = {"run", "devices", "info", "tokenize", "detokenize", "logits"};
+    vklm_shell_expect(2, "usage:", "vklm");
+    vklm_shell_expect(2, "no command 'frobnicate'", "vklm frobnicate");
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        vklm_shell_result r = vklm_shell_run("vklm %s --help", commands[i]);
+        cr_expect_eq(r.status, 0);
+        cr_expect(strstr(r.out, "usage: vklm"), "%s: %s", commands[i], r.out);
+        vklm_shell_finish(&r);
+        vklm_shell_expect(2, NULL, "vklm %s --no-such-option", commands[i]);
+    }
+    vklm_shell_result r = vklm_shell_run("vklm --version");
+    cr_expect(r.status == 0 && strncmp(r.out, "vklm ", 5) == 0);
+    vklm_shell_finish(&r);
+}
+
+Test(program, wrong_usage_exits_with_2)
+{
+    vklm_shell_expect(2, "one model folder", "vklm run");
+    vklm_shell_expect(2, "-p or -f", "vklm run %s -p a -f b", DEMO);
+    vklm_shell_expect(2, "-n takes", "vklm run %s -p a -n zero", DEMO);
+    vklm_shell_expect(2, "--temp takes", "vklm run %s -p a --temp warm", DEMO);
+    vklm_shell_expect(2, "--temp takes", "vklm run %s -p a --temp nan", DEMO);
+    vklm_shell_expect(2, "--top-k takes", "vklm run %s -p a --top-k -4", DEMO);
+    vklm_shell_expect(2, "--top-p takes", "vklm run %s -p a --top-p 1.5", DEMO);
+    vklm_shell_expect(2, "--seed takes", "vklm run %s -p a --seed 99999999999999999999999", DEMO);
+    vklm_shell_expect(2, "--ctx takes", "vklm run %s -p a --ctx 0", DEMO);
+    vklm_shell_expect(2, "--ids and --out", "vklm logits %s --ids '1 2'", DEMO);
+    vklm_shell_expect(2, "token id", "vklm logits %s --ids '1 x' --out /tmp/x", DEMO);
+    vklm_shell_expect(2, "one model folder", "vklm info");
+}
+
+Test(program, says_what_is_wrong_with_a_model)
+{
+    vklm_shell_expect(1, "/nowhere: no such folder", "vklm run /nowhere -p a");
+    vklm_shell_expect(1, "/nowhere: no such folder", "vklm info /nowhere");
+    vklm_shell_expect(1, "config.json", "vklm info %s", VKLM_TEST_DATA);
+    vklm_shell_expect(1, "tokenizer.json", "vklm run %s -p a", GQA);
+    vklm_shell_expect(1, "tokenizer.json", "vklm tokenize %s a", GQA);
+    vklm_shell_expect(1, "truncated",
+                      "d=$(mktemp -d) && cp %s/* $d && chmod u+w $d/* && truncate -s -5 $d/model.safetensors; "
+                      "vklm info $d; s=$?; rm -r $d; exit $s",
+                      DEMO);
+}
+
+Test(program, says_what_is_wrong_with_a_prompt)
+{
+    vklm_shell_expect(1, "UTF-8", "printf 'a\\377b' | vklm run %s", DEMO);
+    vklm_shell_expect(1, "empty", "vklm run %s -p ''", DEMO);
+    vklm_shell_expect(1, "empty", "vklm run %s </dev/null", DEMO);
+    vklm_shell_expect(1, "/nowhere", "vklm run %s -f /nowhere", DEMO);
+    vklm_shell_expect(1, "the context has room for 512",
+                      "head -c 20000 /dev/zero | tr '\\0' x | vklm run %s", DEMO);
+    vklm_shell_expect(1, "room for 3", "vklm run %s -p 'one two three four' --ctx 3", DEMO);
+}
+
+Test(program, info_counts)
+{
+    vklm_shell_result r = vklm_shell_run("vklm info %s --json", GQA);
+    cr_expect_eq(r.status, 0);
+    cr_expect(strstr(r.out, "\"kv_heads\":\t2") && strstr(r.out, "\"tied_embeddings\":\ttrue"), "%s",
+              r.out);
+    vklm_shell_finish(&r);
+}
+
+Test(program, tokenizes_both_ways)
+{
+    vklm_shell_result ids = vklm_shell_run("vklm tokenize %s 'Once upon a time' --bos", DEMO);
+    cr_expect_eq(ids.status, 0);
+    cr_expect_eq(strncmp(ids.out, "1 ", 2), 0);
+    vklm_shell_result text = vklm_shell_run("vklm detokenize %s --skip-special %s", DEMO, ids.out);
+    cr_expect_str_eq(text.out, "Once upon a time\n");
+    vklm_shell_finish(&ids);
+    vklm_shell_finish(&text);
+}
+
+// Without a loader there is a sentence and no crash. The dynamic linker finds none in an empty folder
+// only where the system has none, so an unusable one is put in its place.
+Test(program, no_vulkan_loader_is_a_sentence)
+{
+    vklm_shell_expect(1, "no Vulkan loader found",
+                      "d=$(mktemp -d); echo x >$d/libvulkan.so.1; echo x >$d/libvulkan.so; "
+                      "LD_LIBRARY_PATH=$d vklm devices; s=$?; rm -r $d; exit $s");
+    vklm_shell_expect(1, "no Vulkan", "VK_DRIVER_FILES=/nowhere VK_ICD_FILENAMES=/nowhere vklm devices");
+    vklm_shell_expect(1, "no Vulkan",
+                      "VK_DRIVER_FILES=/nowhere VK_ICD_FILENAMES=/nowhere vklm run %s -p a", DEMO);
+}

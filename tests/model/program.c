@@ -1,0 +1,102 @@
+// The program on a device: what a user sees.
+#include <criterion/criterion.h>
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cjson/cJSON.h>
+
+#include <vklm/vklm.h>
+
+#include "host/shell.h"
+
+#define DEMO VKLM_TEST_DATA "/demo-dense"
+
+static void need_device(void)
+{
+    vklm_device_info *devices;
+    size_t n;
+    if (vklm_device_list(&devices, &n) != VKLM_OK)
+        cr_skip_test("no Vulkan: %s", vklm_error_message());
+    vklm_free(devices);
+}
+
+Test(program, runs_from_argument_file_and_stdin_alike)
+{
+    need_device();
+    vklm_shell_result a = vklm_shell_run("vklm run %s -p '日本の首都は' --greedy -n 20", DEMO);
+    cr_assert_eq(a.status, 0, "%s", a.err);
+    cr_expect(strstr(a.out, "東京"), "%s", a.out);
+    cr_expect(strstr(a.err, "device 0: ") && strstr(a.err, "tokens/s"), "%s", a.err);
+    vklm_shell_result b = vklm_shell_run("printf '日本の首都は' | vklm run %s --temp 0 -n 20", DEMO);
+    vklm_shell_result c = vklm_shell_run("f=$(mktemp); printf '日本の首都は' >$f; "
+                                         "vklm run %s -f $f --greedy -n 20; rm $f",
+                                         DEMO);
+    cr_expect_str_eq(a.out, b.out);
+    cr_expect_str_eq(a.out, c.out);
+    vklm_shell_finish(&a);
+    vklm_shell_finish(&b);
+    vklm_shell_finish(&c);
+}
+
+Test(program, seeds_repeat_and_json_parses)
+{
+    need_device();
+    vklm_shell_result r[2];
+    for (int i = 0; i < 2; i++)
+        r[i] = vklm_shell_run("vklm run %s -p 'Once upon a time,' --seed 7 -n 40 --json --bos", DEMO);
+    cJSON *a = cJSON_Parse(r[0].out), *b = cJSON_Parse(r[1].out);
+    cr_assert(a && b, "%s", r[0].out);
+    cr_expect(cJSON_Compare(cJSON_GetObjectItem(a, "ids"), cJSON_GetObjectItem(b, "ids"), true));
+    cr_expect_eq(cJSON_GetArrayItem(cJSON_GetObjectItem(a, "prompt_ids"), 0)->valueint, 1);
+    cr_expect_eq(cJSON_GetObjectItem(a, "seed")->valueint, 7);
+    cr_expect(cJSON_GetObjectItem(a, "timings"));
+    cJSON_Delete(a);
+    cJSON_Delete(b);
+    vklm_shell_finish(&r[0]);
+    vklm_shell_finish(&r[1]);
+}
+
+Test(program, writes_logits_or_nothing)
+{
+    need_device();
+    char folder[] = "/tmp/vklm-test-XXXXXX";
+    cr_assert(mkdtemp(folder));
+    vklm_shell_expect(0, "3 tokens, 1024 logits", "vklm logits %s --ids '5 6,7' --out %s/l", DEMO,
+                      folder);
+    vklm_shell_expect(1, "1024 ids", "vklm logits %s --ids '5 1024' --out %s/m", DEMO, folder);
+    vklm_shell_expect(1, "/nowhere", "vklm logits %s --ids 5 --out /nowhere/m", DEMO);
+    vklm_shell_result r = vklm_shell_run("ls -A %s; rm -r %s", folder, folder);
+    cr_expect_str_eq(r.out, "l\n");
+    vklm_shell_finish(&r);
+}
+
+Test(program, says_what_is_wrong_with_the_device)
+{
+    need_device();
+    vklm_shell_expect(1, "no device 'Voodoo'", "vklm run %s -p a --device Voodoo 2>&1 >/dev/null | "
+                                               "tee /dev/stderr | grep -q 'no device' && exit 1", DEMO);
+    vklm_shell_expect(1, "GiB", "vklm run %s -p a --max-memory 1 2>&1 | grep '^vklm:' >&2; exit 1", DEMO);
+    vklm_shell_result r = vklm_shell_run("vklm devices --json");
+    cJSON *list = cJSON_Parse(r.out);
+    cr_expect(cJSON_GetArraySize(list) >= 1);
+    cr_expect(cJSON_GetObjectItem(cJSON_GetArrayItem(list, 0), "tiers"));
+    cJSON_Delete(list);
+    vklm_shell_finish(&r);
+}
+
+// The pipeline cache is written, used, and ignored when damaged.
+Test(program, damaged_pipeline_caches_are_ignored)
+{
+    need_device();
+    vklm_shell_result r = vklm_shell_run(
+        "d=$(mktemp -d); export XDG_CACHE_HOME=$d; vklm run %s -p a -n 2 --greedy && ls $d/vklm && "
+        "for f in $d/vklm/*; do truncate -s -7 $f; done; vklm run %s -p a -n 2 --greedy; s=$?; "
+        "rm -r $d; exit $s",
+        DEMO, DEMO);
+    cr_expect_eq(r.status, 0, "%s", r.err);
+    cr_expect(strstr(r.out, "pipelines-"), "%s", r.out);
+    cr_expect(strstr(r.err, "ignored, it is damaged"), "%s", r.err);
+    vklm_shell_finish(&r);
+}
