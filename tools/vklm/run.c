@@ -157,6 +157,7 @@ static vklm_status generate(const settings *s, vklm_engine *engine, double load_
             print_json(out, prompt, n_prompt, vklm_session_seed(session), reason, seconds);
         else
             printf("\n");
+        fflush(stdout); // the text before the timings, also where both go to one file
         print_timings(load_seconds, n_prompt, seconds[1], out->n_ids, seconds[2], reason);
     }
     vklm_session_destroy(session);
