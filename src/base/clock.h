@@ -1,8 +1,13 @@
-// base/clock.h: a monotonic clock.
+// base/clock.h: a monotonic clock, and the time of day.
 #ifndef VKLM_BASE_CLOCK_H
 #define VKLM_BASE_CLOCK_H
 
+#include <stddef.h>
+
 // Seconds since some fixed moment; only differences mean anything.
 double vklm_clock_seconds(void);
+
+// The local time by strftime(); returns its bytes, 0 when they do not fit.
+size_t vklm_clock_print(char *out, size_t size, const char *format);
 
 #endif
