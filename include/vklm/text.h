@@ -36,13 +36,13 @@ bool vklm_tokenizer_find(const vklm_tokenizer *tokenizer, const char *piece, uin
 
 typedef struct vklm_encode_params {
     bool add_special_tokens; // what tokenizer.json's post-processor adds: <s> in front. Default: no
-    bool plain_special;      // special tokens spelled out in the text stay text. Default: they become
-                             // their ids, as in Hugging Face
+    bool plain_special; // special tokens spelled out in the text stay text. Default: they become
+                        // their ids, as in Hugging Face
 } vklm_encode_params;
 
 // Encodes text[0..len), which must be UTF-8 (VKLM_INVALID_ARGUMENT names the byte otherwise; NULs
-// are text). `params` may be NULL. *out_ids belongs to the caller, who releases it with vklm_free; it
-// is a valid pointer also when *out_n_ids is 0.
+// are text). `params` may be NULL. *out_ids belongs to the caller, who releases it with vklm_free;
+// it is a valid pointer also when *out_n_ids is 0.
 vklm_status vklm_tokenizer_encode(const vklm_tokenizer *tokenizer, const char *text, size_t len,
                                   const vklm_encode_params *params, uint32_t **out_ids,
                                   size_t *out_n_ids);
@@ -71,6 +71,42 @@ vklm_status vklm_decode_stream_push(vklm_decode_stream *stream, uint32_t id, con
 // What was held back, at the end of a text: bytes that never became a character, as U+FFFD.
 vklm_status vklm_decode_stream_flush(vklm_decode_stream *stream, const char **out_text,
                                      size_t *out_len);
+
+// A model's chat template: what turns a conversation into the text that it was trained on. Holds
+// the part of Jinja that such templates use, set up as transformers does; whatever else a template
+// asks for is VKLM_UNSUPPORTED with its line and name, never a guess. A template is code that came
+// with the model: time and memory that it takes are bounded.
+typedef struct vklm_chat_template vklm_chat_template;
+
+// Reads chat_template.jinja of a model folder or else chat_template of its tokenizer_config.json
+// (the one named "default" where there are several), and the special tokens' texts. VKLM_NOT_FOUND
+// when the model has no template. The caller owns *out_template. Immutable, so several threads may
+// render at once.
+vklm_status vklm_chat_template_open(const char *model_dir, vklm_chat_template **out_template);
+void vklm_chat_template_close(vklm_chat_template *chat_template); // takes NULL
+
+typedef struct vklm_chat_message {
+    const char *role;    // "system", "user", "assistant", …
+    const char *content; // NULL is the template's none
+} vklm_chat_message;
+
+// Renders n messages; with `add_generation_prompt` the text ends where the assistant's answer
+// begins. The text brings its own <s>: encode it without add_special_tokens. Special tokens that
+// are spelled out in a message become real ones when it is encoded, as in Hugging Face.
+// VKLM_INVALID_ARGUMENT, in the template's own words, when it refuses the messages. *out_text is
+// NUL-terminated, released with vklm_free.
+vklm_status vklm_chat_template_render(const vklm_chat_template *chat_template,
+                                      const vklm_chat_message *messages, size_t n,
+                                      bool add_generation_prompt, char **out_text, size_t *out_len);
+
+// Renders and encodes. With `plain_special` special tokens that are spelled out in a message stay
+// text, so that a user cannot end a turn or begin one; those of the template itself are always
+// real. *out_ids is released with vklm_free.
+vklm_status vklm_chat_template_encode(const vklm_chat_template *chat_template,
+                                      const vklm_tokenizer *tokenizer,
+                                      const vklm_chat_message *messages, size_t n,
+                                      bool add_generation_prompt, bool plain_special,
+                                      uint32_t **out_ids, size_t *out_n_ids);
 
 // How the next token is drawn: Hugging Face `generate`'s processors in its order: repetition
 // penalty, temperature, top-k, top-p, min-p, then the draw. All-zero is the LLM-jp model card's

@@ -36,6 +36,7 @@ void vklm_tokenizer_close(vklm_tokenizer *tokenizer)
         return;
     vklm_string_finish(&tokenizer->text);
     free(tokenizer->pieces);
+    free(tokenizer->special);
     vklm_unigram_finish(&tokenizer->unigram);
     vklm_normalizer_finish(&tokenizer->normalizer);
     vklm_added_tokens_finish(&tokenizer->raw);
@@ -73,26 +74,44 @@ bool vklm_tokenizer_find(const vklm_tokenizer *tokenizer, const char *piece, uin
 typedef struct {
     const vklm_tokenizer *tokenizer;
     bool plain_special;
+    const char *mark; // or NULL
     vklm_string normal, scratch;
     vklm_lattice lattice;
     vklm_ids ids;
 } encoder;
 
 // Cuts normalized text at the normalized added tokens and segments what is between them.
-static vklm_status encode_normalized(encoder *e, const char *text, size_t len)
+static vklm_status encode_normalized(encoder *e, const char *text, size_t len, bool plain_special)
 {
     const vklm_tokenizer *t = e->tokenizer;
     vklm_added_search search = {0};
     vklm_added_match match;
     vklm_status status;
     do {
-        match = vklm_added_tokens_next(&t->normalized, &search, text, len, e->plain_special);
-        status = vklm_unigram_encode(&t->unigram, &e->lattice, text + match.gap_start,
-                                     match.gap_end - match.gap_start, &e->ids);
+        match = vklm_added_tokens_next(&t->normalized, &search, text, len, plain_special);
+        status =
+            vklm_unigram_encode(&t->unigram, &e->lattice, plain_special ? t->special : NULL,
+                                text + match.gap_start, match.gap_end - match.gap_start, &e->ids);
         if (match.token)
             vklm_ids_push(&e->ids, match.token->id);
     } while (match.token && status == VKLM_OK);
     return status;
+}
+
+// Appends a text without its marks; whether there were any.
+static bool append_unmarked(vklm_string *out, const char *text, size_t len, const char *mark)
+{
+    const char *found;
+    bool any = false;
+    while (mark && (found = memmem(text, len, mark, VKLM_MARK_BYTES))) {
+        size_t before = (size_t)(found - text);
+        vklm_string_append(out, text, before);
+        text += before + VKLM_MARK_BYTES;
+        len -= before + VKLM_MARK_BYTES;
+        any = true;
+    }
+    vklm_string_append(out, text, len);
+    return any;
 }
 
 // Each stretch between added tokens is normalized on its own, so each gets its own "▁" in front.
@@ -105,11 +124,12 @@ static vklm_status encode_text(encoder *e, const char *text, size_t len)
     do {
         match = vklm_added_tokens_next(&t->raw, &search, text, len, e->plain_special);
         e->normal.len = 0;
-        vklm_string_append(&e->normal, text + match.gap_start, match.gap_end - match.gap_start);
+        bool marked = append_unmarked(&e->normal, text + match.gap_start,
+                                      match.gap_end - match.gap_start, e->mark);
         vklm_normalizer_run(&t->normalizer, &e->normal, &e->scratch);
         if (e->normal.failed)
             return vklm_fail_memory("a normalized text");
-        status = encode_normalized(e, e->normal.data, e->normal.len);
+        status = encode_normalized(e, e->normal.data, e->normal.len, e->plain_special || marked);
         if (match.token)
             vklm_ids_push(&e->ids, match.token->id);
     } while (match.token && status == VKLM_OK);
@@ -122,39 +142,72 @@ static void push_all(vklm_ids *to, const vklm_ids *from)
         vklm_ids_push(to, from->data[i]);
 }
 
+static vklm_status encode(encoder *e, const char *text, size_t len, bool add_special_tokens,
+                          uint32_t **out_ids, size_t *out_n_ids)
+{
+    const vklm_tokenizer *t = e->tokenizer;
+    *out_ids = NULL;
+    *out_n_ids = 0;
+    size_t good = vklm_utf8_check(text, len);
+    if (good < len)
+        return vklm_fail(VKLM_INVALID_ARGUMENT, "the text is not valid UTF-8 at byte %zu", good);
+    if (!vklm_array_grow(&e->ids.data, &e->ids.capacity, 1, sizeof *e->ids.data))
+        e->ids.failed = true;
+    if (add_special_tokens)
+        push_all(&e->ids, &t->before);
+    vklm_status status = encode_text(e, text, len);
+    if (add_special_tokens)
+        push_all(&e->ids, &t->after);
+    if (status == VKLM_OK && e->ids.failed)
+        status = vklm_fail_memory("token ids");
+    if (status == VKLM_OK) {
+        *out_ids = e->ids.data;
+        *out_n_ids = e->ids.n;
+    } else {
+        free(e->ids.data);
+    }
+    vklm_lattice_finish(&e->lattice);
+    vklm_string_finish(&e->normal);
+    vklm_string_finish(&e->scratch);
+    return status;
+}
+
 vklm_status vklm_tokenizer_encode(const vklm_tokenizer *tokenizer, const char *text, size_t len,
                                   const vklm_encode_params *params, uint32_t **out_ids,
                                   size_t *out_n_ids)
 {
-    *out_ids = NULL;
-    *out_n_ids = 0;
-    static const vklm_encode_params defaults = {0};
-    if (!params)
-        params = &defaults;
-    size_t good = vklm_utf8_check(text, len);
-    if (good < len)
-        return vklm_fail(VKLM_INVALID_ARGUMENT, "the text is not valid UTF-8 at byte %zu", good);
+    encoder e = {.tokenizer = tokenizer, .plain_special = params && params->plain_special};
+    return encode(&e, text, len, params && params->add_special_tokens, out_ids, out_n_ids);
+}
 
-    encoder e = {.tokenizer = tokenizer, .plain_special = params->plain_special};
-    if (!vklm_array_grow(&e.ids.data, &e.ids.capacity, 1, sizeof *e.ids.data))
-        e.ids.failed = true;
-    if (params->add_special_tokens)
-        push_all(&e.ids, &tokenizer->before);
-    vklm_status status = encode_text(&e, text, len);
-    if (params->add_special_tokens)
-        push_all(&e.ids, &tokenizer->after);
-    if (status == VKLM_OK && e.ids.failed)
-        status = vklm_fail_memory("token ids");
-    if (status == VKLM_OK) {
-        *out_ids = e.ids.data;
-        *out_n_ids = e.ids.n;
-    } else {
-        free(e.ids.data);
+vklm_status vklm_tokenizer_encode_marked(const vklm_tokenizer *tokenizer, const char *text,
+                                         size_t len, const char *mark, uint32_t **out_ids,
+                                         size_t *out_n_ids)
+{
+    encoder e = {.tokenizer = tokenizer, .mark = mark};
+    return encode(&e, text, len, false, out_ids, out_n_ids);
+}
+
+static void mark_tokens(const vklm_added_tokens *set, const char *text, size_t len,
+                        const char *mark, vklm_string *out)
+{
+    for (size_t at = 0, n; at < len; at += n) {
+        n = vklm_utf8_length(text + at, len - at);
+        size_t whole;
+        uint32_t i = vklm_trie_find_longest(&set->trie, text + at, len - at, &whole);
+        vklm_string_append(out, text + at, n);
+        if (i != VKLM_TRIE_NONE && set->tokens[i].special)
+            vklm_string_append(out, mark, VKLM_MARK_BYTES);
     }
-    vklm_lattice_finish(&e.lattice);
-    vklm_string_finish(&e.normal);
-    vklm_string_finish(&e.scratch);
-    return status;
+}
+
+void vklm_tokenizer_mark(const vklm_tokenizer *tokenizer, const char *text, size_t len,
+                         const char *mark, vklm_string *out)
+{
+    if (tokenizer->raw.n == 0)
+        vklm_string_append(out, text, len);
+    else
+        mark_tokens(&tokenizer->raw, text, len, mark, out);
 }
 
 // NULL for what the decoder must not see, so that it does not end a run of bytes either.

@@ -222,6 +222,14 @@ static vklm_status read_added_token(vklm_tokenizer *t, const cJSON *item, size_t
     return vklm_added_tokens_add(normalized ? &t->normalized : &t->raw, &token);
 }
 
+static vklm_status note_special_pieces(vklm_tokenizer *t)
+{
+    t->special = vklm_alloc(t->n_vocab, sizeof *t->special);
+    for (size_t i = 0; t->special && i < t->n_vocab; i++)
+        t->special[i] = t->pieces[i].special;
+    return t->special ? VKLM_OK : vklm_fail_memory("a vocabulary");
+}
+
 static vklm_status read_added_tokens(vklm_tokenizer *t, const cJSON *list)
 {
     if (list && !cJSON_IsArray(list))
@@ -236,7 +244,9 @@ static vklm_status read_added_tokens(vklm_tokenizer *t, const cJSON *list)
         if (status != VKLM_OK)
             return status;
     }
-    status = vklm_added_tokens_build(&t->raw);
+    status = note_special_pieces(t);
+    if (status == VKLM_OK)
+        status = vklm_added_tokens_build(&t->raw);
     return status == VKLM_OK ? vklm_added_tokens_build(&t->normalized) : status;
 }
 

@@ -27,12 +27,26 @@ struct vklm_tokenizer {
     vklm_piece *pieces; // [n]
     size_t n, n_vocab, capacity;
     vklm_unigram unigram;
+    bool *special; // [n_vocab] which of them are special tokens
     vklm_normalizer normalizer;
     vklm_added_tokens raw;        // looked for in the text as it came
     vklm_added_tokens normalized; // … in normalized text
     vklm_ids before, after;       // what add_special_tokens puts around the ids
     vklm_decoder decoder;
 };
+
+// A mark is a character of MARK_BYTES bytes that stands inside a spelled-out special token and
+// keeps it text.
+enum { VKLM_MARK_BYTES = 3 };
+
+// Appends a text with a mark behind the first character of each special token in it.
+void vklm_tokenizer_mark(const vklm_tokenizer *tokenizer, const char *text, size_t len,
+                         const char *mark, vklm_string *out);
+
+// vklm_tokenizer_encode of a text that may hold marks, which are not part of it.
+vklm_status vklm_tokenizer_encode_marked(const vklm_tokenizer *tokenizer, const char *text,
+                                         size_t len, const char *mark, uint32_t **out_ids,
+                                         size_t *out_n_ids);
 
 // Fills an all-zero tokenizer from a parsed tokenizer.json. The message does not name the file yet.
 vklm_status vklm_tokenizer_read(vklm_tokenizer *tokenizer, const cJSON *root);

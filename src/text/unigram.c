@@ -56,7 +56,7 @@ static void offer(struct vklm_lattice_node *node, double score, uint32_t start, 
 
 // Viterbi over the byte offsets of text: nodes [len + 1]. Every character boundary is reached.
 static void find_best(const vklm_unigram *unigram, struct vklm_lattice_node *nodes,
-                      const char *text, uint32_t len)
+                      const bool *barred, const char *text, uint32_t len)
 {
     const vklm_trie *trie = &unigram->trie;
     for (uint32_t i = 0; i <= len; i++)
@@ -72,7 +72,7 @@ static void find_best(const vklm_unigram *unigram, struct vklm_lattice_node *nod
             if (trie_node == 0)
                 break;
             uint32_t id = trie->value[trie_node];
-            if (id == VKLM_TRIE_NONE)
+            if (id == VKLM_TRIE_NONE || (barred && barred[id]))
                 continue;
             offer(&nodes[end], unigram->score[id] + so_far, start, id);
             covered |= end - start == char_len;
@@ -98,9 +98,12 @@ static uint32_t reverse_path(struct vklm_lattice_node *nodes, uint32_t len)
 
 // A stretch of unknown characters, as one string: its id, should it be a piece after all, else its
 // bytes, else the unknown piece.
-static void push_unknown(const vklm_unigram *unigram, const char *text, size_t len, vklm_ids *ids)
+static void push_unknown(const vklm_unigram *unigram, const bool *barred, const char *text,
+                         size_t len, vklm_ids *ids)
 {
     uint32_t id = vklm_trie_find(&unigram->trie, text, len);
+    if (id != VKLM_TRIE_NONE && barred && barred[id])
+        id = VKLM_TRIE_NONE;
     bool as_bytes = id == VKLM_TRIE_NONE && unigram->byte_fallback;
     for (size_t i = 0; as_bytes && i < len; i++)
         as_bytes = unigram->byte_id[(unsigned char)text[i]] != VKLM_TRIE_NONE;
@@ -111,7 +114,7 @@ static void push_unknown(const vklm_unigram *unigram, const char *text, size_t l
 }
 
 static void push_path(const vklm_unigram *unigram, const struct vklm_lattice_node *nodes,
-                      uint32_t first, const char *text, vklm_ids *ids)
+                      const bool *barred, uint32_t first, const char *text, vklm_ids *ids)
 {
     uint32_t start = 0;
     for (uint32_t end = first; end != NOT_REACHED; end = nodes[end].start) {
@@ -120,14 +123,14 @@ static void push_path(const vklm_unigram *unigram, const struct vklm_lattice_nod
             vklm_ids_push(ids, nodes[end].id);
             start = end;
         } else if (next == NOT_REACHED || nodes[next].id != unigram->unk_id) {
-            push_unknown(unigram, text + start, end - start, ids);
+            push_unknown(unigram, barred, text + start, end - start, ids);
             start = end;
         } // else the next one is unknown too: one stretch
     }
 }
 
 vklm_status vklm_unigram_encode(const vklm_unigram *unigram, vklm_lattice *lattice,
-                                const char *text, size_t len, vklm_ids *ids)
+                                const bool *barred, const char *text, size_t len, vklm_ids *ids)
 {
     if (len == 0)
         return VKLM_OK;
@@ -135,7 +138,8 @@ vklm_status vklm_unigram_encode(const vklm_unigram *unigram, vklm_lattice *latti
         return vklm_fail(VKLM_INVALID_ARGUMENT, "a text of %zu bytes is too long to encode", len);
     if (!vklm_array_grow(&lattice->nodes, &lattice->capacity, len + 1, sizeof *lattice->nodes))
         return vklm_fail_memory("a text's segmentation");
-    find_best(unigram, lattice->nodes, text, (uint32_t)len);
-    push_path(unigram, lattice->nodes, reverse_path(lattice->nodes, (uint32_t)len), text, ids);
+    find_best(unigram, lattice->nodes, barred, text, (uint32_t)len);
+    uint32_t first = reverse_path(lattice->nodes, (uint32_t)len);
+    push_path(unigram, lattice->nodes, barred, first, text, ids);
     return ids->failed ? vklm_fail_memory("token ids") : VKLM_OK;
 }

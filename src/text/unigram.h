@@ -29,8 +29,9 @@ typedef struct {
 } vklm_lattice;
 void vklm_lattice_finish(vklm_lattice *lattice);
 
-// Appends the ids of text[0..len), valid UTF-8, to `ids`. Time and space are linear in len.
+// Appends the ids of text[0..len), valid UTF-8, to `ids`, without those that are `barred`
+// [n_pieces] (NULL: none). Time and space are linear in len.
 vklm_status vklm_unigram_encode(const vklm_unigram *unigram, vklm_lattice *lattice,
-                                const char *text, size_t len, vklm_ids *ids);
+                                const bool *barred, const char *text, size_t len, vklm_ids *ids);
 
 #endif

@@ -143,6 +143,8 @@ Test(tokenizer, plain_special_tokens_stay_text)
     cr_assert(n == 1 && ids[0] == 2);
     vklm_free(ids);
     EXPECT_OK(vklm_tokenizer_encode(t, text, 4, &plain, &ids, &n));
+    for (size_t i = 0; i < n; i++)
+        cr_expect_gt(ids[i], 2, "also not as a piece of the vocabulary");
     char *back;
     size_t len;
     EXPECT_OK(vklm_tokenizer_decode(t, ids, n, false, &back, &len));
