@@ -36,8 +36,9 @@ void vklm_session_destroy(vklm_session *session); // takes NULL
 // VKLM_CONTEXT_FULL, with the numbers and without any change, when they do not fit.
 vklm_status vklm_session_append(vklm_session *session, const uint32_t *ids, size_t n_ids);
 
-// Draws the next token from the logits after the last one (it is not appended). The repetition penalty
-// covers all tokens of the session.
+// Draws the next token from the logits after the last one (it is not appended). The repetition
+// penalty covers all tokens of the session; frequency and presence penalty those that were drawn
+// and then appended, one by one, since the last append of anything else.
 vklm_status vklm_session_sample(vklm_session *session, uint32_t *out_id);
 
 // Logits after the last token, f32 [n_vocab]: owned by the session, valid until its next append or

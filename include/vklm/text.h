@@ -108,21 +108,52 @@ vklm_status vklm_chat_template_encode(const vklm_chat_template *chat_template,
                                       bool add_generation_prompt, bool plain_special,
                                       uint32_t **out_ids, size_t *out_n_ids);
 
-// How the next token is drawn: Hugging Face `generate`'s processors in its order: repetition
-// penalty, temperature, top-k, top-p, min-p, then the draw. All-zero is the LLM-jp model card's
-// setting.
+// What is added to the logit of one token, before everything else.
+typedef struct vklm_logit_bias {
+    uint32_t id;
+    float bias;
+} vklm_logit_bias;
+
+// How the next token is drawn: Hugging Face `generate`'s processors in its order: logit bias,
+// repetition penalty, frequency and presence penalty (which are OpenAI's, as vLLM applies them),
+// temperature, top-k, top-p, min-p, then the draw. All-zero is the LLM-jp model card's setting.
 typedef struct vklm_sampling_params {
-    bool greedy;              // the most likely token (lowest id on ties), after the penalty
+    bool greedy;              // the most likely token (lowest id on ties), after bias and penalties
     float temperature;        // default 0.7
     int top_k;                // default 50; -1: off
     float top_p;              // default 0.95; 1: off
     float min_p;              // default 0: off
     float repetition_penalty; // default 1.05; 1: off. Over the prompt and what was generated
-    uint64_t seed;            // default 0: a new seed each time
+    float frequency_penalty;  // -2 to 2, default 0: off. Subtracted for each time a token was
+                              // generated
+    float presence_penalty;   // -2 to 2, default 0: off. Subtracted if a token was generated at all
+    const vklm_logit_bias *bias; // [n_bias], copied where they are used
+    size_t n_bias;
+    uint64_t seed; // default 0: a new seed each time
 } vklm_sampling_params;
 
 // VKLM_INVALID_ARGUMENT, naming the parameter and its range, when one is out of it (NaN included).
 vklm_status vklm_sampling_check(const vklm_sampling_params *params);
+
+// Looks for stop strings in a text that comes in pieces, and holds back what may be the beginning
+// of one.
+typedef struct vklm_stop_filter vklm_stop_filter;
+
+// Copies the strings. VKLM_INVALID_ARGUMENT when one is empty. With none at all text passes as it
+// comes.
+vklm_status vklm_stop_filter_create(const char *const *strings, size_t n,
+                                    vklm_stop_filter **out_filter);
+void vklm_stop_filter_destroy(vklm_stop_filter *filter); // takes NULL
+
+// Takes the next piece; *out_text [*out_len bytes, maybe none] is what can be shown now.
+// *out_stopped becomes true, and stays so, when a stop string is complete: the text ends before it,
+// and nothing comes after it. The text is owned by the filter, valid until its next call.
+vklm_status vklm_stop_filter_push(vklm_stop_filter *filter, const char *text, size_t len,
+                                  const char **out_text, size_t *out_len, bool *out_stopped);
+
+// What was held back, at the end of a text that no stop string ended.
+vklm_status vklm_stop_filter_flush(vklm_stop_filter *filter, const char **out_text,
+                                   size_t *out_len);
 
 // Releases what the library handed out. Takes NULL.
 void vklm_free(void *memory);

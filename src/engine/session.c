@@ -188,7 +188,6 @@ vklm_status vklm_session_set_sampling(vklm_session *session, const vklm_sampling
         vklm_sampler_accept(sampler, session->tokens[i]);
     vklm_sampler_destroy(session->sampler);
     session->sampler = sampler;
-    session->params.sampling = *params;
     return VKLM_OK;
 }
 

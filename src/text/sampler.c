@@ -23,6 +23,10 @@ struct vklm_sampler {
     bool *seen;         // [n_vocab] accepted
     uint32_t *accepted; // [n_vocab] their ids, each once
     uint32_t n_accepted;
+    uint32_t *count; // [n_vocab] how often it was generated
+    bool any_count;
+    uint32_t drawn;        // not accepted yet, or NOTHING
+    vklm_logit_bias *bias; // [params.n_bias]
     candidates in;
     double *histogram; // [BINS]
 };
@@ -30,6 +34,8 @@ struct vklm_sampler {
 // The thresholds of top-k and top-p are found by radix selection: three passes over 11, 11 and 10
 // bits of a key that orders like the float. No sort, whatever k and p are.
 enum { BINS = 1 << 11 };
+
+#define NOTHING UINT32_MAX
 
 static const vklm_sampling_params default_params = {
     .temperature = 0.7f,
@@ -48,6 +54,7 @@ static vklm_status check_range(const char *name, float value, bool good, const c
 vklm_status vklm_sampling_check(const vklm_sampling_params *params)
 {
     const float t = params->temperature, r = params->repetition_penalty;
+    const float f = params->frequency_penalty, p = params->presence_penalty;
     vklm_status status = check_range("temperature", t, isfinite(t) && t >= 0, "above 0");
     if (status == VKLM_OK && params->top_k < -1)
         status = vklm_fail(VKLM_INVALID_ARGUMENT, "top_k must be above 0, or -1 for off, not %d",
@@ -60,6 +67,13 @@ vklm_status vklm_sampling_check(const vklm_sampling_params *params)
                              "from 0 to 1");
     if (status == VKLM_OK)
         status = check_range("repetition_penalty", r, isfinite(r) && r >= 0, "above 0");
+    if (status == VKLM_OK)
+        status = check_range("frequency_penalty", f, f >= -2 && f <= 2, "from -2 to 2");
+    if (status == VKLM_OK)
+        status = check_range("presence_penalty", p, p >= -2 && p <= 2, "from -2 to 2");
+    for (size_t i = 0; i < params->n_bias && status == VKLM_OK; i++)
+        status = check_range("logit_bias", params->bias[i].bias, isfinite(params->bias[i].bias),
+                             "a finite number");
     return status;
 }
 
@@ -82,6 +96,10 @@ vklm_status vklm_sampler_create(const vklm_sampling_params *params, uint32_t n_v
     vklm_status status = vklm_sampling_check(params);
     if (status == VKLM_OK && n_vocab == 0)
         status = vklm_fail(VKLM_INVALID_ARGUMENT, "a sampler needs a vocabulary");
+    for (size_t i = 0; i < params->n_bias && status == VKLM_OK; i++)
+        if (params->bias[i].id >= n_vocab)
+            status = vklm_fail(VKLM_INVALID_ARGUMENT, "logit_bias of id %u; the model has %u ids",
+                               params->bias[i].id, n_vocab);
     if (status != VKLM_OK)
         return status;
     vklm_sampler *s = vklm_alloc(1, sizeof *s);
@@ -89,16 +107,23 @@ vklm_status vklm_sampler_create(const vklm_sampling_params *params, uint32_t n_v
         return vklm_fail_memory("a sampler");
     s->params = fill_defaults(*params);
     s->n_vocab = n_vocab;
+    s->drawn = NOTHING;
+    s->count = vklm_alloc(n_vocab, sizeof *s->count);
+    s->bias = vklm_alloc(params->n_bias, sizeof *s->bias);
     s->seen = vklm_alloc(n_vocab, sizeof *s->seen);
     s->accepted = vklm_alloc(n_vocab, sizeof *s->accepted);
     s->in.id = vklm_alloc(n_vocab, sizeof *s->in.id);
     s->in.logit = vklm_alloc(n_vocab, sizeof *s->in.logit);
     s->in.weight = vklm_alloc(n_vocab, sizeof *s->in.weight);
     s->histogram = vklm_alloc(BINS, sizeof *s->histogram);
-    if (!s->seen || !s->accepted || !s->in.id || !s->in.logit || !s->in.weight || !s->histogram) {
+    if (!s->count || !s->bias || !s->seen || !s->accepted || !s->in.id || !s->in.logit ||
+        !s->in.weight || !s->histogram) {
         vklm_sampler_destroy(s);
         return vklm_fail_memory("a sampler");
     }
+    if (params->n_bias)
+        memcpy(s->bias, params->bias, params->n_bias * sizeof *s->bias);
+    s->params.bias = s->bias;
     *out_sampler = s;
     return VKLM_OK;
 }
@@ -107,6 +132,8 @@ void vklm_sampler_destroy(vklm_sampler *sampler)
 {
     if (!sampler)
         return;
+    free(sampler->count);
+    free(sampler->bias);
     free(sampler->seen);
     free(sampler->accepted);
     free(sampler->in.id);
@@ -121,16 +148,32 @@ uint64_t vklm_sampler_seed(const vklm_sampler *sampler)
     return sampler->params.seed;
 }
 
+static void forget_counts(vklm_sampler *s)
+{
+    for (uint32_t i = 0; s->any_count && i < s->n_accepted; i++)
+        s->count[s->accepted[i]] = 0;
+    s->any_count = false;
+    s->drawn = NOTHING;
+}
+
 void vklm_sampler_accept(vklm_sampler *sampler, uint32_t id)
 {
-    if (id >= sampler->n_vocab || sampler->seen[id])
+    if (id >= sampler->n_vocab)
         return;
+    bool generated = id == sampler->drawn;
+    if (!generated)
+        forget_counts(sampler);
+    if (!sampler->seen[id])
+        sampler->accepted[sampler->n_accepted++] = id;
     sampler->seen[id] = true;
-    sampler->accepted[sampler->n_accepted++] = id;
+    sampler->count[id] += generated;
+    sampler->any_count |= generated;
+    sampler->drawn = NOTHING;
 }
 
 void vklm_sampler_reset(vklm_sampler *sampler)
 {
+    forget_counts(sampler);
     for (uint32_t i = 0; i < sampler->n_accepted; i++)
         sampler->seen[sampler->accepted[i]] = false;
     sampler->n_accepted = 0;
@@ -157,18 +200,35 @@ static float bound(float logit, float before)
     return logit < -FLT_MAX && before >= -FLT_MAX ? -FLT_MAX : logit;
 }
 
-// Every id with its logit, penalized: s < 0 ? s * penalty : s / penalty (Keskar et al., "CTRL",
-// 2019).
+// The logit of an accepted id: s < 0 ? s * penalty : s / penalty (Keskar et al., "CTRL", 2019),
+// then s - frequency * count - presence * [count > 0].
+static float penalize(const vklm_sampler *s, float logit, uint32_t count)
+{
+    const vklm_sampling_params *p = &s->params;
+    const float before = logit;
+    if (p->repetition_penalty != 1)
+        logit = bound(logit < 0 ? logit * p->repetition_penalty : logit / p->repetition_penalty,
+                      before);
+    if (count > 0)
+        logit = bound(logit - p->frequency_penalty * (float)count - p->presence_penalty, before);
+    return logit;
+}
+
+// Every id with its logit, biased and penalized.
 static void take_all(vklm_sampler *s, const float *logits)
 {
-    const float penalty = s->params.repetition_penalty;
+    float *logit = s->in.logit;
     for (uint32_t i = 0; i < s->n_vocab; i++)
         s->in.id[i] = i;
-    memcpy(s->in.logit, logits, s->n_vocab * sizeof *logits);
+    memcpy(logit, logits, s->n_vocab * sizeof *logits);
     s->in.n = s->n_vocab;
-    for (uint32_t i = 0; penalty != 1 && i < s->n_accepted; i++) {
-        float *logit = &s->in.logit[s->accepted[i]];
-        *logit = bound(*logit < 0 ? *logit * penalty : *logit / penalty, *logit);
+    for (size_t i = 0; i < s->params.n_bias; i++) {
+        float *biased = &logit[s->bias[i].id];
+        *biased = bound(*biased + s->bias[i].bias, *biased);
+    }
+    for (uint32_t i = 0; i < s->n_accepted; i++) {
+        uint32_t id = s->accepted[i];
+        logit[id] = penalize(s, logit[id], s->count[id]);
     }
 }
 
@@ -341,7 +401,7 @@ vklm_status vklm_sampler_sample(vklm_sampler *sampler, const float *logits, uint
             break;
         }
     }
-    *out_id = in->id[chosen];
+    *out_id = sampler->drawn = in->id[chosen];
     return VKLM_OK;
 }
 

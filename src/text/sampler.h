@@ -16,8 +16,9 @@ void vklm_sampler_destroy(vklm_sampler *sampler); // takes NULL
 // The seed in use (the one that was picked when params.seed was 0).
 uint64_t vklm_sampler_seed(const vklm_sampler *sampler);
 
-// Tells which tokens the repetition penalty covers: each id of the prompt, then each generated one.
-// Ids >= n_vocab are ignored.
+// Tells what the penalties cover: each id of the prompt, then each generated one. Ids >= n_vocab
+// are ignored. An id that vklm_sampler_sample has just given counts as generated; any other begins
+// a new text, for which nothing was generated yet.
 void vklm_sampler_accept(vklm_sampler *sampler, uint32_t id);
 
 // Forgets all accepted tokens (not the seed or the draw counter).

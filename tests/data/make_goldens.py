@@ -138,32 +138,49 @@ def write_golden(name):
     print(f'{name}: the smallest margin of a greedy choice is {least:.4f}; logits up to {float(logits.abs().max()):.2f}')
 
 
+def distribution(logits, ids, generated, p):
+    """What generate() makes of logits after the tokens `ids` and `generated`."""
+    scores, seen = logits[None].clone(), torch.tensor([ids + generated], dtype=torch.long)
+    if p.get('bias'):
+        bias = [[[i], b] for i, b in p['bias']]
+        scores = logits_process.SequenceBiasLogitsProcessor(bias)(seen, scores)
+    if p['repetition_penalty'] != 1.0 and ids + generated:
+        scores = logits_process.RepetitionPenaltyLogitsProcessor(p['repetition_penalty'])(seen, scores)
+    # OpenAI's two penalties are not in transformers: the formula of OpenAI's API reference.
+    counts = torch.bincount(torch.tensor(generated, dtype=torch.long), minlength=len(logits))
+    scores = scores - p.get('frequency_penalty', 0.0) * counts - p.get('presence_penalty', 0.0) * (counts > 0)
+    if p['temperature'] != 1.0:
+        scores = logits_process.TemperatureLogitsWarper(p['temperature'])(seen, scores)
+    if p['top_k'] > 0:
+        scores = logits_process.TopKLogitsWarper(p['top_k'])(seen, scores)
+    if p['top_p'] < 1.0:
+        scores = logits_process.TopPLogitsWarper(p['top_p'])(seen, scores)
+    if p['min_p'] > 0.0:
+        scores = logits_process.MinPLogitsWarper(p['min_p'])(seen, scores)
+    return torch.softmax(scores, -1)[0]
+
+
 def write_sampling():
     """What transformers' own processors, in its order, make of random logits."""
     r, g = random.Random(7), torch.Generator().manual_seed(7)
     with open(os.path.join(HERE, 'golden', 'sampling.jsonl'), 'w') as f:
-        for case in range(48):
+        for case in range(96):
             n = r.randint(50, 200)
             logits = torch.randn(n, generator=g) * r.choice([1.0, 3.0])
             if case % 5 == 0:
                 logits = (logits * 2).round() / 2  # ties
-            ids = [r.randrange(n) for _ in range(r.randint(0, 12))]
+            ids, generated = [r.randrange(n) for _ in range(r.randint(0, 12))], []
             p = dict(temperature=r.choice([1.0, 0.7, 0.3, 1.5]), top_k=r.choice([-1, 50, 5, 1, 20]),
                      top_p=r.choice([1.0, 0.95, 0.5, 0.1]), min_p=r.choice([0.0, 0.0, 0.05, 0.3]),
                      repetition_penalty=r.choice([1.0, 1.05, 1.3]))
-            scores, seen = logits[None].clone(), torch.tensor([ids], dtype=torch.long)
-            if p['repetition_penalty'] != 1.0 and ids:
-                scores = logits_process.RepetitionPenaltyLogitsProcessor(p['repetition_penalty'])(seen, scores)
-            if p['temperature'] != 1.0:
-                scores = logits_process.TemperatureLogitsWarper(p['temperature'])(seen, scores)
-            if p['top_k'] > 0:
-                scores = logits_process.TopKLogitsWarper(p['top_k'])(seen, scores)
-            if p['top_p'] < 1.0:
-                scores = logits_process.TopPLogitsWarper(p['top_p'])(seen, scores)
-            if p['min_p'] > 0.0:
-                scores = logits_process.MinPLogitsWarper(p['min_p'])(seen, scores)
-            probs = torch.softmax(scores, -1)[0]
-            f.write(json.dumps({'logits': [float(f'{x:.9g}') for x in logits.tolist()], 'ids': ids, **p,
+            if case >= 48:  # biases, and tokens that were generated
+                top = logits.topk(8).indices.tolist()
+                generated = [r.choice(top + ids) for _ in range(r.randint(0, 9))]
+                p |= dict(frequency_penalty=r.choice([0.0, 0.5, 2.0, -1.0]), presence_penalty=r.choice([0.0, 0.7, -0.3, 2.0]),
+                          bias=[[i, r.choice([-100.0, -1.5, 0.5, 3.0])] for i in r.sample(range(n), r.randint(0, 4))])
+            probs = distribution(logits, ids, generated, p)
+            f.write(json.dumps({'logits': [float(f'{x:.9g}') for x in logits.tolist()], 'ids': ids,
+                                **({'generated': generated} if case >= 48 else {}), **p,
                                 'probs': [float(f'{x:.9g}') for x in probs.tolist()]}) + '\n')
 
 

@@ -21,7 +21,8 @@ static vklm_sampler *make(const vklm_sampling_params *params, uint32_t n_vocab)
 
 static float number(const cJSON *line, const char *name)
 {
-    return (float)cJSON_GetObjectItemCaseSensitive(line, name)->valuedouble;
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(line, name);
+    return item ? (float)item->valuedouble : 0;
 }
 
 static int descending(const void *pa, const void *pb)
@@ -54,6 +55,19 @@ static void compare(const float *logits, const float *got, const float *wanted, 
     free(sorted[1]);
 }
 
+// Draws and accepts this id: with logits that leave no other.
+static void draw(vklm_sampler *s, uint32_t n_vocab, uint32_t id)
+{
+    float *logits = vklm_alloc(n_vocab, sizeof *logits);
+    for (uint32_t i = 0; i < n_vocab; i++)
+        logits[i] = i == id ? 0 : -INFINITY;
+    uint32_t drawn;
+    EXPECT_OK(vklm_sampler_sample(s, logits, &drawn));
+    cr_assert_eq(drawn, id);
+    vklm_sampler_accept(s, id);
+    free(logits);
+}
+
 static float *numbers(const cJSON *line, const char *name, uint32_t *out_n)
 {
     const cJSON *array = cJSON_GetObjectItemCaseSensitive(line, name), *item;
@@ -66,22 +80,31 @@ static float *numbers(const cJSON *line, const char *name, uint32_t *out_n)
 static void check_golden(const cJSON *line, size_t n_line, void *opaque)
 {
     (void)opaque;
+    vklm_logit_bias bias[8];
+    const cJSON *id;
     vklm_sampling_params params = {
         .temperature = number(line, "temperature"),
         .top_k = (int)number(line, "top_k"),
         .top_p = number(line, "top_p"),
         .min_p = number(line, "min_p"),
         .repetition_penalty = number(line, "repetition_penalty"),
+        .frequency_penalty = number(line, "frequency_penalty"),
+        .presence_penalty = number(line, "presence_penalty"),
+        .bias = bias,
         .seed = 1,
     };
+    cJSON_ArrayForEach(id, cJSON_GetObjectItemCaseSensitive(line, "bias")) bias[params.n_bias++] =
+        (vklm_logit_bias){(uint32_t)cJSON_GetArrayItem(id, 0)->valueint,
+                          (float)cJSON_GetArrayItem(id, 1)->valuedouble};
     uint32_t n, n_wanted;
-    const cJSON *id;
     float *logits = numbers(line, "logits", &n), *wanted = numbers(line, "probs", &n_wanted);
     float *got = vklm_alloc(n, sizeof *got);
     cr_assert_eq(n, n_wanted);
     vklm_sampler *s = make(&params, n);
     cJSON_ArrayForEach(id, cJSON_GetObjectItemCaseSensitive(line, "ids"))
         vklm_sampler_accept(s, (uint32_t)id->valuedouble);
+    cJSON_ArrayForEach(id, cJSON_GetObjectItemCaseSensitive(line, "generated"))
+        draw(s, n, (uint32_t)id->valuedouble);
     EXPECT_OK(vklm_sampler_distribution(s, logits, got));
     compare(logits, got, wanted, n, n_line);
     free(logits);
@@ -92,8 +115,8 @@ static void check_golden(const cJSON *line, size_t n_line, void *opaque)
 
 Test(sampler, distributions_of_transformers)
 {
-    if (for_each_json_line(VKLM_TEST_DATA "/golden/sampling.jsonl", check_golden, NULL) == 0)
-        cr_skip_test("no golden/sampling.jsonl");
+    cr_expect_eq(for_each_json_line(VKLM_TEST_DATA "/golden/sampling.jsonl", check_golden, NULL),
+                 96);
 }
 
 // Pearson's chi-square over the ids that can come: its mean is its degrees of freedom d, its
@@ -134,6 +157,51 @@ Test(sampler, draws_follow_the_distribution)
     check_draws(&off, logits, 40);
     vklm_sampling_params narrow = {.top_k = 7, .top_p = 0.8f, .min_p = 0.1f, .seed = 5};
     check_draws(&narrow, logits, 40);
+    const vklm_logit_bias bias[] = {{3, 2}, {4, -100}};
+    vklm_sampling_params biased = {
+        .top_k = -1, .frequency_penalty = 1, .bias = bias, .n_bias = 2, .seed = 6};
+    check_draws(&biased, logits, 40);
+}
+
+// Frequency and presence penalties cover what was drawn since the last token that was not.
+Test(sampler, penalties_count_what_was_generated)
+{
+    const float logits[] = {0, 0, 0, 0};
+    vklm_sampling_params params = off;
+    params.frequency_penalty = 0.5f;
+    params.presence_penalty = 0.25f;
+    vklm_sampler *s = make(&params, 4);
+    float probs[4];
+    vklm_sampler_accept(s, 0);
+    vklm_sampler_accept(s, 1);
+    draw(s, 4, 1);
+    draw(s, 4, 2);
+    draw(s, 4, 2);
+    EXPECT_OK(vklm_sampler_distribution(s, logits, probs));
+    cr_expect_float_eq(probs[0], probs[3], 1e-6f);
+    cr_expect_float_eq(logf(probs[0] / probs[1]), 0.75f, 1e-5f);
+    cr_expect_float_eq(logf(probs[0] / probs[2]), 1.25f, 1e-5f);
+    vklm_sampler_accept(s, 2); // a new prompt
+    EXPECT_OK(vklm_sampler_distribution(s, logits, probs));
+    cr_expect_float_eq(probs[2], 0.25f, 1e-6f);
+    draw(s, 4, 2);
+    vklm_sampler_reset(s);
+    EXPECT_OK(vklm_sampler_distribution(s, logits, probs));
+    cr_expect_float_eq(probs[2], 0.25f, 1e-6f);
+    vklm_sampler_destroy(s);
+}
+
+Test(sampler, a_bias_must_name_a_token)
+{
+    vklm_sampler *s;
+    vklm_logit_bias bias = {4, 1};
+    const vklm_sampling_params params = {.bias = &bias, .n_bias = 1};
+    cr_expect_eq(vklm_sampler_create(&params, 4, &s), VKLM_INVALID_ARGUMENT);
+    cr_expect(strstr(vklm_error_message(), "id 4; the model has 4 ids"), "%s",
+              vklm_error_message());
+    bias = (vklm_logit_bias){1, NAN};
+    cr_expect_eq(vklm_sampling_check(&params), VKLM_INVALID_ARGUMENT);
+    cr_expect(strstr(vklm_error_message(), "logit_bias"), "%s", vklm_error_message());
 }
 
 Test(sampler, a_seed_repeats_itself)
@@ -296,6 +364,10 @@ Test(sampler, parameters_out_of_range_are_named)
         {{.min_p = NAN}, "min_p"},
         {{.repetition_penalty = -1}, "repetition_penalty"},
         {{.repetition_penalty = NAN}, "repetition_penalty"},
+        {{.frequency_penalty = 2.5f}, "frequency_penalty"},
+        {{.frequency_penalty = NAN}, "frequency_penalty"},
+        {{.presence_penalty = -3}, "presence_penalty"},
+        {{.presence_penalty = NAN}, "presence_penalty"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         vklm_sampler *s;
