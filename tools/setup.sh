@@ -38,6 +38,7 @@ command -v glslc           | glslc                 | glslc                      
 has_header - vulkan/vulkan.h | libvulkan-dev       | vulkan-headers vulkan-loader-devel | vulkan-headers vulkan-icd-loader
 has_header - volk.h        | libvulkan-volk-dev    | vulkan-volk-devel              | volk
 has_header libcjson cjson/cJSON.h | libcjson-dev   | cjson-devel                    | cjson
+has_header libedit histedit.h | libedit-dev        | libedit-devel                  | libedit
 has_driver                 | mesa-vulkan-drivers   | mesa-vulkan-drivers            | vulkan-swrast
 NEEDS
     [ "$1" = tests ] && cat <<'NEEDS'

@@ -3,6 +3,7 @@
 #ifndef VKLM_TOOLS_COMMANDS_H
 #define VKLM_TOOLS_COMMANDS_H
 
+int vklm_command_chat(int argc, char **argv);
 int vklm_command_detokenize(int argc, char **argv);
 int vklm_command_devices(int argc, char **argv);
 int vklm_command_info(int argc, char **argv);

@@ -57,9 +57,27 @@ static void on_interrupt(int signal_number)
     signal(signal_number, SIG_DFL);
 }
 
+static void on_every_interrupt(int signal_number)
+{
+    (void)signal_number;
+    interrupted = 1;
+}
+
 void vklm_console_catch_interrupt(void)
 {
+    interrupted = 0;
     signal(SIGINT, on_interrupt);
+}
+
+void vklm_console_catch_every_interrupt(void)
+{
+    interrupted = 0;
+    signal(SIGINT, on_every_interrupt);
+}
+
+void vklm_console_release_interrupt(void)
+{
+    signal(SIGINT, SIG_DFL);
 }
 
 bool vklm_console_interrupted(void)

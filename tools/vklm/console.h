@@ -15,9 +15,14 @@ void vklm_console_open(vklm_log_level most_verbose);
 bool vklm_console_load_progress(void *opaque, uint64_t done, uint64_t total);
 bool vklm_console_prompt_progress(void *opaque, uint32_t done, uint32_t total);
 
-// From now on Ctrl-C sets a flag, once; a second one ends the program.
+// From now on Ctrl-C sets a flag, once; a second one ends the program. Clears the flag.
 void vklm_console_catch_interrupt(void);
 bool vklm_console_interrupted(void);
+
+// The same, but however often it comes it does not end the program; until the release, which makes Ctrl-C end it
+// again.
+void vklm_console_catch_every_interrupt(void);
+void vklm_console_release_interrupt(void);
 
 // Where compiled shaders are kept between runs: $XDG_CACHE_HOME/vklm or ~/.cache/vklm; NULL without a home.
 // A static string.

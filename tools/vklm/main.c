@@ -12,6 +12,7 @@ static const struct {
     const char *what;
 } commands[] = {
     {"run", vklm_command_run, "generate text from a prompt"},
+    {"chat", vklm_command_chat, "talk to a model in the terminal"},
     {"devices", vklm_command_devices, "list the Vulkan devices and what they can do"},
     {"info", vklm_command_info, "show what a model folder holds"},
     {"tokenize", vklm_command_tokenize, "text to token ids"},

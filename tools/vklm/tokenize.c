@@ -10,6 +10,7 @@
 #include <vklm/vklm.h>
 
 #include "base/json.h"
+#include "vklm/messages.h"
 #include "vklm/options.h"
 
 static const char tokenize_help[] =
@@ -22,8 +23,14 @@ static const char tokenize_help[] =
     "      --jsonl             answer each line of standard input: {\"text\":\"...\"} by "
     "{\"ids\":[...]},\n"
     "                          {\"ids\":[...]} by "
-    "{\"text\":\"...\",\"text_skip_special\":\"...\"}, and one that\n"
-    "                          fails by {\"error\":\"...\"}\n";
+    "{\"text\":\"...\",\"text_skip_special\":\"...\"},\n"
+    "                          {\"messages\":[...],\"add_generation_prompt\":true} by what the "
+    "model's "
+    "chat\n"
+    "                          template makes of them, {\"text\":\"...\",\"ids\":[...]}, and one "
+    "that "
+    "fails\n"
+    "                          by {\"error\":\"...\"}\n";
 
 static const char detokenize_help[] =
     "usage: vklm detokenize MODEL [ID...] [--skip-special]\n\n"
@@ -132,9 +139,48 @@ static vklm_status answer_text(const vklm_tokenizer *t, const cJSON *text, bool 
     return status;
 }
 
+// {"messages":[...],"add_generation_prompt":true} -> {"text":"...","ids":[...]}. The template
+// brings its own <s>, and special tokens that a message spells out are real ones, as in Hugging
+// Face.
+static vklm_status answer_messages(const vklm_tokenizer *t, const vklm_chat_template *chat_template,
+                                   const cJSON *line, vklm_string *out)
+{
+    vklm_messages messages = {0};
+    work w = {0};
+    char *text = NULL;
+    size_t len = 0;
+    const cJSON *generate = cJSON_GetObjectItemCaseSensitive(line, "add_generation_prompt");
+    vklm_status status =
+        vklm_messages_read(cJSON_GetObjectItemCaseSensitive(line, "messages"), &messages);
+    if (status == VKLM_OK)
+        status = vklm_chat_template_render(chat_template, messages.items, messages.n,
+                                           cJSON_IsTrue(generate), &text, &len);
+    if (status == VKLM_OK) {
+        append_text_member(out, "text", text, len);
+        vklm_string_append(&w.text, text, len);
+        status = encode(t, &w, false);
+    }
+    if (status == VKLM_OK) {
+        vklm_string_print(out, ",");
+        append_ids_member(out, &w);
+    }
+    vklm_free(text);
+    finish_work(&w);
+    vklm_messages_finish(&messages);
+    return status;
+}
+
+// What answers lines. The chat template is opened by the first line that needs it.
+typedef struct {
+    const vklm_tokenizer *tokenizer;
+    const char *model_dir;
+    vklm_chat_template *chat_template;
+    bool bos;
+} answerer;
+
 // The members of the answer to one line, without braces.
-static vklm_status answer_line(const vklm_tokenizer *t, const char *line, size_t len, size_t number,
-                               bool bos, vklm_string *out)
+static vklm_status answer_line(answerer *a, const char *line, size_t len, size_t number,
+                               vklm_string *out)
 {
     char name[32];
     cJSON *json;
@@ -144,17 +190,22 @@ static vklm_status answer_line(const vklm_tokenizer *t, const char *line, size_t
         return status;
     const cJSON *text = cJSON_GetObjectItemCaseSensitive(json, "text");
     const cJSON *ids = cJSON_GetObjectItemCaseSensitive(json, "ids");
-    if (cJSON_IsString(text))
-        status = answer_text(t, text, bos, out);
-    else if (cJSON_IsArray(ids))
-        status = answer_ids(t, ids, out);
-    else
-        status = vklm_fail(VKLM_INVALID_ARGUMENT, "%s: wanted a text or ids", name);
+    bool is_chat = cJSON_GetObjectItemCaseSensitive(json, "messages") != NULL;
+    if (is_chat && !a->chat_template)
+        status = vklm_chat_template_open(a->model_dir, &a->chat_template);
+    if (status == VKLM_OK && is_chat)
+        status = answer_messages(a->tokenizer, a->chat_template, json, out);
+    else if (status == VKLM_OK && cJSON_IsString(text))
+        status = answer_text(a->tokenizer, text, a->bos, out);
+    else if (status == VKLM_OK && cJSON_IsArray(ids))
+        status = answer_ids(a->tokenizer, ids, out);
+    else if (status == VKLM_OK)
+        status = vklm_fail(VKLM_INVALID_ARGUMENT, "%s: wanted a text, ids or messages", name);
     cJSON_Delete(json);
     return status;
 }
 
-static int answer_lines(const vklm_tokenizer *t, bool bos)
+static int answer_lines(answerer *a)
 {
     char *line = NULL;
     size_t capacity = 0;
@@ -166,7 +217,7 @@ static int answer_lines(const vklm_tokenizer *t, bool bos)
             break;
         vklm_string_print(&out, "{");
         size_t before = out.len;
-        if (answer_line(t, line, (size_t)len, number, bos, &out) != VKLM_OK) {
+        if (answer_line(a, line, (size_t)len, number, &out) != VKLM_OK) {
             out.len = before;
             append_text_member(&out, "error", vklm_error_message(), strlen(vklm_error_message()));
         }
@@ -233,8 +284,10 @@ int vklm_command_tokenize(int argc, char **argv)
     vklm_tokenizer *t;
     if (vklm_tokenizer_open(argv[optind], &t) != VKLM_OK)
         return vklm_options_failed();
-    int result = lines ? answer_lines(t, bos)
+    answerer a = {.tokenizer = t, .model_dir = argv[optind], .bos = bos};
+    int result = lines ? answer_lines(&a)
                        : tokenize_text(t, n_arguments == 2 ? argv[optind + 1] : NULL, bos, json);
+    vklm_chat_template_close(a.chat_template);
     vklm_tokenizer_close(t);
     return result;
 }
