@@ -1,12 +1,12 @@
 #!/bin/sh
 # The device tests on one more Vulkan driver.
 #
-#   tests/drivers.sh BUILD_FOLDER DRIVERS_FOLDER ROW
+#   tests/drivers.sh BUILD_FOLDER ROW [DRIVERS_FOLDER]
 #
 # DRIVERS_FOLDER holds drivers that were unpacked without being installed: swiftshader.json, lavapipe25.json,
 # bin/with-lavapipe26. Exit status 77: the driver is not there, and the line says why.
 set -u
-build=$1 drivers=$2 row=$3
+build=$1 row=$2 drivers=${3:-}
 skip() {
     echo "skipped: $row: $1"
     exit 77

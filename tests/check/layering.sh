@@ -54,7 +54,7 @@ ROOMS
         src/*/*.c tools/*/*.c
     # The names of every symbol that is not static begin with vklm_.
     for object in $(find "${1:-build}/CMakeFiles" "${1:-build}/tools/CMakeFiles" -path '*vklm_*.dir*' -name '*.c.o' -path '*src*' 2>/dev/null); do
-        nm --defined-only --extern-only "$object" | awk -v o="$object" '$2 ~ /[TDBR]/ && $3 !~ /^(vklm_|vk[A-Z]|volk|__)/ { print o ": symbol " $3 " does not begin with vklm_" }'
+        nm --defined-only --extern-only "$object" | awk -v o="$object" '$2 ~ /[TDBR]/ && $3 !~ /^(vklm_|vk[A-Z]|volk|main$|__)/ { print o ": symbol " $3 " does not begin with vklm_" }'
     done
     # The top level.
     for entry in $(git ls-tree --name-only HEAD 2>/dev/null); do
