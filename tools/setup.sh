@@ -91,9 +91,11 @@ build() {
     folder=$1
     shift
     say "Building in $folder/"
-    cmake -S . -B "$folder" -G Ninja "$@" >"$folder.log" 2>&1 && ninja -C "$folder" >>"$folder.log" 2>&1 || {
-        tail -n 40 "$folder.log"
-        say "The build failed; all of it is in $folder.log"
+    mkdir -p "$folder"
+    log=$folder/build.log
+    cmake -S . -B "$folder" -G Ninja "$@" >"$log" 2>&1 && ninja -C "$folder" >>"$log" 2>&1 || {
+        tail -n 40 "$log"
+        say "The build failed; all of it is in $log"
         exit 1
     }
 }
