@@ -4,8 +4,9 @@
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_arithmetic : require
 
-// 4 is the smallest subgroup that the host accepts.
-shared float reduce_scratch[gl_WorkGroupSize.x / 4 + 1];
+// One for each subgroup: a workgroup has at most 256 invocations, a subgroup at least 4. Not sized by gl_WorkGroupSize:
+// that is 1 here, the specialized one only after the shader's local_size_x_id.
+shared float reduce_scratch[64];
 
 float reduce_sum(float value)
 {
