@@ -70,8 +70,12 @@ void main()
         for (uint n = lane; n < QUERIES * KEYS; n += LANES) {
             uint q = n / KEYS, p = n % KEYS;
             float score = 0;
-            for (uint i = 0; i < HEAD_DIM; i++)
-                score += queries[q * STRIDE + i] * tile[p * STRIDE + i];
+            // Eight at a time: lavapipe of Mesa 22.3 allows an invocation 65535 iterations in all.
+            for (uint a = q * STRIDE, b = p * STRIDE, end = a + HEAD_DIM; a < end; a += 8, b += 8)
+                score += queries[a] * tile[b] + queries[a + 1] * tile[b + 1] +
+                         queries[a + 2] * tile[b + 2] + queries[a + 3] * tile[b + 3] +
+                         queries[a + 4] * tile[b + 4] + queries[a + 5] * tile[b + 5] +
+                         queries[a + 6] * tile[b + 6] + queries[a + 7] * tile[b + 7];
             scores[n] = score;
         }
         barrier();

@@ -194,6 +194,15 @@ Test(attention, prefill)
     vklm_lab_close(lab);
 }
 
+// Late chunks of a full context.
+Test(attention_big, prefill)
+{
+    vklm_lab *lab = open_or_skip();
+    check_prefill(lab, (heads){2, 2, 128, 4096}, 4055, 41);
+    check_prefill(lab, (heads){2, 1, 256, 4096}, 4063, 33);
+    vklm_lab_close(lab);
+}
+
 static void record_rope(vklm_gpu_cmd *cmd, const void *op)
 {
     vklm_op_rope_kv_record(cmd, op);
