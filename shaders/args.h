@@ -25,6 +25,42 @@ typedef struct vklm_gpu_address {
 struct vklm_args_step {
     VKLM_U32 token;    // id to embed
     VKLM_U32 position; // of that token, from 0; the KV length after it is position + 1
+    VKLM_U32 n_drawn;  // tokens drawn so far: the counter of the random numbers
+    VKLM_U32 slot;     // where the next drawn token is reported
+};
+
+// How tokens are drawn, in a buffer of its own: it changes between texts, not between tokens.
+struct vklm_args_sampling {
+    VKLM_F32 temperature, top_p, min_p, repetition, frequency, presence;
+    VKLM_U32 top_k; // 1 .. 256; 1 when greedy
+    VKLM_U32 greedy;
+    VKLM_U32 seed_low, seed_high;
+};
+
+// A drawn token, as the host reads it.
+struct vklm_args_sampled {
+    VKLM_U32 id;
+    VKLM_F32 probability;
+    VKLM_U32 n_candidates; // that were in the draw
+    VKLM_U32 flag;         // not 0: not drawn, the host must do it from the logits
+};
+
+// shaders/sample.comp: logits of a workgroup; most candidates of a draw; the bit of a count that says that an
+// id occurred, in the prompt or later (the rest of the word is how often it was generated).
+#define VKLM_SAMPLE_CHUNK 2048
+#define VKLM_SAMPLE_MOST 512
+#define VKLM_SAMPLE_SEEN 0x80000000u
+
+struct vklm_args_sample {
+    VKLM_ADDRESS logits;   // f32 [n_vocab]
+    VKLM_ADDRESS counts;   // u32 [n_vocab], in and out: VKLM_SAMPLE_SEEN and times generated
+    VKLM_ADDRESS settings; // vklm_args_sampling
+    VKLM_ADDRESS step;     // vklm_args_step, in and out
+    VKLM_ADDRESS list;     // u32 [2 + 2 * VKLM_SAMPLE_MOST * workgroups] scratch; two zeros between dispatches
+    VKLM_ADDRESS counter;  // u32, zero between dispatches
+    VKLM_ADDRESS sampled;  // vklm_args_sampled [slots] out, one of them
+    VKLM_ADDRESS candidates; // [VKLM_SAMPLE_MOST] of id and f32 probability, out
+    VKLM_U32 n_vocab;
 };
 
 struct vklm_args_embed {

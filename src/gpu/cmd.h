@@ -23,7 +23,7 @@ enum {
     VKLM_GPU_MAX_CONSTANTS = 8, // specialization constant ids 0 .. 7
     VKLM_GPU_MAX_PUSH_BYTES = 128,
     VKLM_GPU_MAX_READS = 8,
-    VKLM_GPU_MAX_WRITES = 5,
+    VKLM_GPU_MAX_WRITES = 6,
 };
 
 typedef struct vklm_gpu_cmd vklm_gpu_cmd;

@@ -19,17 +19,18 @@ const char *vklm_tune_shader(vklm_family family, vklm_format format)
 
 // The first row that fits. A CPU driver runs the invocations of a workgroup in a loop and pays for
 // every barrier: one subgroup per workgroup (lanes 0: the subgroup size) has none. On GPUs a matvec
-// workgroup is one subgroup too: K / 8 / lanes passes of 4 independent 16-byte loads each.
+// workgroup is one subgroup too: K / 8 / lanes passes of 4 independent 16-byte loads each. Lavapipe of Mesa 22.3 ends
+// loops once an invocation has made 65535 iterations in all: sample, with 32 passes over its list, needs lanes.
 static const struct {
     bool cpu;
     uint32_t max_subgroup; // applies to devices with a subgroup size of at most this
     vklm_tuning tuning;
 } table[] = {
-    // cpu, sub,   lanes rows row elem att chunk tile   chunk
-    {true, 128, {0, 4, 0, 64, 0, 128, 64, 64, 128}},
-    {false, 16, {32, 4, 128, 64, 64, 128, 64, 64, 128}},
-    {false, 32, {32, 4, 128, 64, 64, 128, 64, 64, 256}},
-    {false, 128, {64, 4, 128, 64, 64, 128, 64, 64, 256}},
+    // cpu, sub,   lanes rows row elem sample att chunk tile   chunk
+    {true, 128, {0, 4, 0, 64, 64, 0, 128, 64, 64, 128}},
+    {false, 16, {32, 4, 128, 64, 256, 64, 128, 64, 64, 128}},
+    {false, 32, {32, 4, 128, 64, 256, 64, 128, 64, 64, 256}},
+    {false, 128, {64, 4, 128, 64, 256, 64, 128, 64, 64, 256}},
 };
 
 vklm_tuning vklm_tune_select(const vklm_gpu_caps *caps)
@@ -40,7 +41,7 @@ vklm_tuning vklm_tune_select(const vklm_gpu_caps *caps)
             caps->subgroup_size > table[i].max_subgroup))
         i++;
     vklm_tuning t = table[i].tuning;
-    uint32_t *lanes[] = {&t.matvec_lanes, &t.row_lanes, &t.attention_lanes};
+    uint32_t *lanes[] = {&t.matvec_lanes, &t.row_lanes, &t.sample_lanes, &t.attention_lanes};
     for (size_t n = 0; n < sizeof lanes / sizeof *lanes; n++)
         if (*lanes[n] == 0)
             *lanes[n] = caps->subgroup_size;

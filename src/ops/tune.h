@@ -26,6 +26,7 @@ typedef struct {
     uint32_t matvec_rows;         // rows per workgroup (the qkv kernel has 4)
     uint32_t row_lanes;           // invocations per row of embed and rmsnorm
     uint32_t element_lanes;       // of the element-wise kernels
+    uint32_t sample_lanes;        // of sample
     uint32_t attention_lanes;     // of attention_decode
     uint32_t attention_chunk;     // KV positions per split
     uint32_t tile_tokens, tile_rows; // of matmul
