@@ -88,6 +88,8 @@ vklm_status vklm_gpu_device_open(vklm_gpu_instance *instance, size_t index,
     d->physical = instance->devices[index];
     d->caps = instance->caps[index];
     d->serial = params->serial;
+    if (params->tune_as_gpu && d->caps.type == VKLM_DEVICE_CPU)
+        d->caps.type = VKLM_DEVICE_DISCRETE;
     if (params->tiers)
         d->caps.tiers &= params->tiers | VKLM_TIER_BASE;
     vklm_status status = create_device(d);

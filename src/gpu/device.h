@@ -9,6 +9,7 @@
 
 typedef struct {
     unsigned tiers;          // mask of VKLM_TIER_*: what may be used; 0 = all that the device has
+    bool tune_as_gpu; // a CPU device gets a GPU's variants, so that these can be tested without one
     bool serial;             // a full barrier after every command: results must not change
     const char *cache_folder; // where compiled pipelines are kept between runs; NULL: nowhere
 } vklm_gpu_device_params;

@@ -56,7 +56,8 @@ vklm_lab *vklm_lab_open(void)
     cr_assert(status == VKLM_OK, "%s", vklm_error_message());
     size_t index;
     must(vklm_gpu_instance_select(lab->instance, NULL, &index));
-    must(vklm_gpu_device_open(lab->instance, index, &(vklm_gpu_device_params){0}, &lab->device));
+    const vklm_gpu_device_params params = {.tune_as_gpu = getenv("VKLM_TEST_AS_GPU")};
+    must(vklm_gpu_device_open(lab->instance, index, &params, &lab->device));
     must(vklm_gpu_stage_create(lab->device, &lab->stage));
     return lab;
 }

@@ -15,7 +15,8 @@
 typedef struct vklm_lab vklm_lab;
 
 // Opens the best device (VK_DRIVER_FILES and the like choose for the loader). NULL when there is no
-// Vulkan at all: the reason is in vklm_error_message(), and the test is skipped with it.
+// Vulkan at all: the reason is in vklm_error_message(), and the test is skipped with it. With VKLM_TEST_AS_GPU in the
+// environment a CPU device runs the variants that a GPU with its subgroup size would get.
 vklm_lab *vklm_lab_open(void);
 
 // Fails the running test when validation had something to say.
