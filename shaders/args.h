@@ -26,7 +26,8 @@ struct vklm_args_step {
     VKLM_U32 token;    // id to embed
     VKLM_U32 position; // of that token, from 0; the KV length after it is position + 1
     VKLM_U32 n_drawn;  // tokens drawn so far: the counter of the random numbers
-    VKLM_U32 slot;     // where the next drawn token is reported
+    VKLM_U32 slot;     // of the next drawn token's report, counted without end
+    VKLM_U32 flag;     // not 0: a token could not be drawn here, the host must do it; nothing moves on
 };
 
 // How tokens are drawn, in a buffer of its own: it changes between texts, not between tokens.
@@ -42,7 +43,7 @@ struct vklm_args_sampled {
     VKLM_U32 id;
     VKLM_F32 probability;
     VKLM_U32 n_candidates; // that were in the draw
-    VKLM_U32 flag;         // not 0: not drawn, the host must do it from the logits
+    VKLM_U32 flag;         // the step's: not 0 when nothing was drawn
 };
 
 // shaders/sample.comp: logits of a workgroup; most candidates of a draw; the bit of a count that says that an
@@ -58,9 +59,9 @@ struct vklm_args_sample {
     VKLM_ADDRESS step;     // vklm_args_step, in and out
     VKLM_ADDRESS list;     // u32 [2 + 2 * VKLM_SAMPLE_MOST * workgroups] scratch; two zeros between dispatches
     VKLM_ADDRESS counter;  // u32, zero between dispatches
-    VKLM_ADDRESS sampled;  // vklm_args_sampled [slots] out, one of them
+    VKLM_ADDRESS sampled;  // vklm_args_sampled [n_slots] out, a ring; never read here: it may be host memory
     VKLM_ADDRESS candidates; // [VKLM_SAMPLE_MOST] of id and f32 probability, out
-    VKLM_U32 n_vocab;
+    VKLM_U32 n_vocab, n_slots;
 };
 
 struct vklm_args_embed {

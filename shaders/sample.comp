@@ -10,9 +10,9 @@
 // ascending order of id, as the host's sampler does. A selection finds the k-th largest key bit by bit: 32 counts.
 //
 // The draw's candidates are left in `candidates`, as pairs of id and probability in ascending order of id. The
-// result goes to sampled[step.slot]; the step buffer moves on to the drawn token, so that the next replay computes
-// it. What this kernel cannot do (a NaN, more than MOST candidates because of ties) it leaves to the host: the flag is set,
-// the step stays, and so it does for the rest of a burst.
+// result goes to sampled[step.slot % n_slots]; the step buffer moves on to the drawn token, so that the next replay
+// computes it. What this kernel cannot do (a NaN, more than MOST candidates because of ties) it leaves to the host: the
+// step's flag is set, and the step stays where it is for whatever was submitted already.
 //
 // Workgroups: ceil(n_vocab / CHUNK). The host guarantees 1 <= top_k <= 256 and a zeroed list header.
 // Constant ids: 0 = local_size_x.
@@ -217,11 +217,10 @@ void main()
         return;
 
     WriteStep step = WriteStep(args.step);
-    const uint slot = step.v.slot;
+    const uint slot = step.v.slot % args.n_slots;
     Sampled sampled = Sampled(args.sampled);
-    const bool stopped = slot > 0 && sampled.v[slot - 1].flag != 0;
     uint found = merge(settings), kept = 0;
-    const bool good = found > 0 && !stopped && value_of(sort_a[0]) >= -FLOAT_MAX;
+    const bool good = found > 0 && step.v.flag == 0 && value_of(sort_a[0]) >= -FLOAT_MAX;
     float total = 0;
     if (good) {
         const float most = value_of(sort_a[0]);
@@ -245,7 +244,8 @@ void main()
         return;
     if (!good) {
         sampled.v[slot].flag = 1;
-        step.v.slot = slot + 1;
+        step.v.flag = 1;
+        step.v.slot++;
         return;
     }
     const float point = philox_uniform(uvec2(settings.seed_low, settings.seed_high), step.v.n_drawn) * total;
@@ -271,5 +271,5 @@ void main()
     step.v.token = id;
     step.v.position++;
     step.v.n_drawn++;
-    step.v.slot = slot + 1;
+    step.v.slot++;
 }

@@ -23,6 +23,7 @@ typedef bool (*vklm_prompt_callback)(void *opaque, uint32_t done, uint32_t total
 typedef struct vklm_session_params {
     uint32_t n_ctx; // room for tokens, at most the model's. Default: what the engine planned for
     vklm_sampling_params sampling;
+    bool sample_on_host; // draw on the host also where the device can: the same distribution, slower
     vklm_prompt_callback progress;
     void *opaque;
 } vklm_session_params;
@@ -66,7 +67,8 @@ typedef enum vklm_stop_reason {
 // Receives each new token. Returning false stops.
 typedef bool (*vklm_token_callback)(void *opaque, uint32_t id);
 
-// Samples and appends until something stops it. `ignore_eos` goes on past the end-of-text tokens. At least
+// Samples and appends until something stops it. Tokens are drawn on the device where it can (no logit bias,
+// top-k from 1 to 256, or greedy), several under way at a time. `ignore_eos` goes on past the end-of-text tokens. At least
 // one token must have been appended before.
 vklm_status vklm_session_generate(vklm_session *session, uint32_t max_tokens, bool ignore_eos,
                                   vklm_token_callback on_token, void *opaque,

@@ -131,16 +131,27 @@ vklm_status vklm_session_append(vklm_session *session, const uint32_t *ids, size
     vklm_status status = vklm_session_check(session, ids, n_ids);
     if (status != VKLM_OK)
         return status;
-    session->has_logits = false;
+    session->logits_at = VKLM_LOGITS_NONE;
     status = n_ids == 1 ? append_one(session, ids[0]) : append_many(session, ids, (uint32_t)n_ids);
-    session->has_logits = status == VKLM_OK;
+    if (status == VKLM_OK)
+        session->logits_at = VKLM_LOGITS_ON_HOST;
     return status;
 }
 
 vklm_status vklm_session_logits(vklm_session *session, const float **out_logits)
 {
-    if (!session->has_logits)
+    const uint32_t n = session->n_tokens;
+    vklm_status status = VKLM_OK;
+    if (session->logits_at == VKLM_LOGITS_NONE)
         return vklm_fail(VKLM_INVALID_ARGUMENT, "there are no logits yet: append a token first");
+    if (session->logits_at == VKLM_LOGITS_ON_DEVICE)
+        status = vklm_decode_plan_fetch(&session->decode, &session->logits);
+    else if (session->logits_at == VKLM_LOGITS_LOST)
+        status = vklm_decode_plan_run(&session->decode, session->tokens[n - 1], n - 1,
+                                      &session->logits);
+    if (status != VKLM_OK)
+        return status;
+    session->logits_at = VKLM_LOGITS_ON_HOST;
     *out_logits = session->logits;
     return VKLM_OK;
 }
@@ -159,7 +170,7 @@ vklm_status vklm_session_rewind(vklm_session *session, uint32_t n_tokens)
                          session->n_tokens);
     if (n_tokens == session->n_tokens)
         return VKLM_OK;
-    session->has_logits = false;
+    session->logits_at = VKLM_LOGITS_NONE;
     session->n_tokens = 0;
     vklm_sampler_reset(session->sampler);
     vklm_session_accept(session, session->tokens, n_tokens);

@@ -9,10 +9,17 @@
 #include "model/prefill.h"
 #include "text/sampler.h"
 
+typedef enum {
+    VKLM_LOGITS_NONE = 0, // nothing was appended since the last rewind
+    VKLM_LOGITS_LOST,     // the device went on to tokens that were not taken: to be computed again
+    VKLM_LOGITS_ON_DEVICE,
+    VKLM_LOGITS_ON_HOST,
+} vklm_logits_place;
+
 // Invariants:
 // 1. The KV cache holds exactly tokens[0 .. n_tokens).
 // 2. The sampler has accepted exactly those tokens.
-// 3. has_logits: `logits` are those after the last token.
+// 3. logits_at says where the logits after the last token are. On the host means on the device as well.
 struct vklm_session {
     vklm_engine *engine;
     vklm_session_params params;
@@ -24,7 +31,8 @@ struct vklm_session {
     vklm_prefill prefill;
     vklm_sampler *sampler;
     const float *logits; // [n_vocab], in the readback buffer
-    bool has_logits;
+    vklm_logits_place logits_at;
+    double token_seconds; // what a token drawn on the device takes, lately; 0: not known
     vklm_session_stats stats;
 };
 

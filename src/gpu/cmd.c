@@ -19,7 +19,7 @@ struct vklm_gpu_cmd {
     vklm_gpu_device *device;
     VkCommandBuffer vk;
     VkQueryPool queries; // NULL unless timed
-    bool serial;
+    bool serial, repeated;
     uint64_t ticket;     // of the last submission
     vklm_status status;  // the first failure since begin
     char message[512];   // its sentence
@@ -62,6 +62,7 @@ vklm_status vklm_gpu_cmd_create(vklm_gpu_device *device, const vklm_gpu_cmd_para
         return vklm_fail_memory("a command recorder");
     cmd->device = device;
     cmd->serial = device->serial || (params && params->serial);
+    cmd->repeated = params && params->repeated;
     VkCommandBufferAllocateInfo info = {
         .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
         .commandPool = device->pool,
@@ -138,7 +139,10 @@ void vklm_gpu_cmd_begin(vklm_gpu_cmd *cmd)
 {
     cmd->status = VKLM_OK;
     cmd->n_pending = cmd->n_commands = cmd->n_barriers = 0;
-    VkCommandBufferBeginInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
+    VkCommandBufferBeginInfo info = {
+        .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
+        .flags = cmd->repeated ? VK_COMMAND_BUFFER_USAGE_SIMULTANEOUS_USE_BIT : 0,
+    };
     keep_failure(cmd, vklm_vk_check(vkBeginCommandBuffer(cmd->vk, &info), "vkBeginCommandBuffer"));
     if (cmd->status != VKLM_OK)
         return;
@@ -259,7 +263,20 @@ vklm_status vklm_gpu_cmd_end(vklm_gpu_cmd *cmd)
 
 vklm_status vklm_gpu_cmd_submit(vklm_gpu_cmd *cmd)
 {
-    return vklm_gpu_device_submit(cmd->device, cmd->vk, &cmd->ticket);
+    return vklm_gpu_device_submit(cmd->device, cmd->vk, 1, &cmd->ticket);
+}
+
+vklm_status vklm_gpu_cmd_submit_runs(vklm_gpu_cmd *cmd, uint32_t n, uint64_t *out_first)
+{
+    assert(cmd->repeated && n > 0 && n <= VKLM_GPU_MAX_RUNS);
+    vklm_status status = vklm_gpu_device_submit(cmd->device, cmd->vk, n, &cmd->ticket);
+    *out_first = cmd->ticket - (n - 1);
+    return status;
+}
+
+vklm_status vklm_gpu_cmd_wait_run(vklm_gpu_cmd *cmd, uint64_t ticket)
+{
+    return vklm_gpu_device_wait(cmd->device, ticket);
 }
 
 vklm_status vklm_gpu_cmd_wait(vklm_gpu_cmd *cmd)

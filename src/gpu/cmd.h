@@ -49,7 +49,8 @@ typedef struct {
 } vklm_gpu_command;
 
 typedef struct {
-    bool timed;  // write a timestamp after every command
+    bool timed;    // write a timestamp after every command
+    bool repeated; // may be submitted again while it runs
     bool serial; // a full barrier after every command, as on a serial device
 } vklm_gpu_cmd_params;
 
@@ -73,7 +74,13 @@ vklm_gpu_device *vklm_gpu_cmd_device(const vklm_gpu_cmd *cmd);
 
 // Submits what was recorded; may be called again and again, each time after the wait for the last one.
 vklm_status vklm_gpu_cmd_submit(vklm_gpu_cmd *cmd);
-vklm_status vklm_gpu_cmd_wait(vklm_gpu_cmd *cmd);
+vklm_status vklm_gpu_cmd_wait(vklm_gpu_cmd *cmd); // for the last submission
+
+// For a recorder made `repeated`: submits it n <= VKLM_GPU_MAX_RUNS times, one run after the other, in one
+// call to the driver, whether or not earlier runs have ended. Run i of them has ticket *out_first + i.
+enum { VKLM_GPU_MAX_RUNS = 16 };
+vklm_status vklm_gpu_cmd_submit_runs(vklm_gpu_cmd *cmd, uint32_t n, uint64_t *out_first);
+vklm_status vklm_gpu_cmd_wait_run(vklm_gpu_cmd *cmd, uint64_t ticket);
 
 // What was recorded since begin. The array lives until the next begin.
 const vklm_gpu_command *vklm_gpu_cmd_commands(const vklm_gpu_cmd *cmd, size_t *out_n);

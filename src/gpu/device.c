@@ -129,32 +129,37 @@ void vklm_gpu_device_refresh_budget(vklm_gpu_device *device)
     vklm_gpu_caps_refresh_budget(device->physical, &device->caps);
 }
 
-vklm_status vklm_gpu_device_submit(vklm_gpu_device *device, VkCommandBuffer commands,
+// One batch a run, so that each signals its own value of the timeline.
+vklm_status vklm_gpu_device_submit(vklm_gpu_device *device, VkCommandBuffer commands, uint32_t n,
                                    uint64_t *out_ticket)
 {
     if (device->lost)
         return vklm_fail(VKLM_DEVICE_LOST, "device %s was lost", device->caps.name);
     VkCommandBufferSubmitInfo buffer = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_SUBMIT_INFO,
                                         .commandBuffer = commands};
-    VkSemaphoreSubmitInfo signal = {
-        .sType = VK_STRUCTURE_TYPE_SEMAPHORE_SUBMIT_INFO,
-        .semaphore = device->timeline,
-        .value = device->last_submitted + 1,
-        .stageMask = VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT,
-    };
-    VkSubmitInfo2 submit = {
-        .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO_2,
-        .commandBufferInfoCount = 1,
-        .pCommandBufferInfos = &buffer,
-        .signalSemaphoreInfoCount = 1,
-        .pSignalSemaphoreInfos = &signal,
-    };
+    VkSemaphoreSubmitInfo signals[VKLM_GPU_MAX_RUNS];
+    VkSubmitInfo2 submits[VKLM_GPU_MAX_RUNS];
+    for (uint32_t i = 0; i < n; i++) {
+        signals[i] = (VkSemaphoreSubmitInfo){
+            .sType = VK_STRUCTURE_TYPE_SEMAPHORE_SUBMIT_INFO,
+            .semaphore = device->timeline,
+            .value = device->last_submitted + 1 + i,
+            .stageMask = VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT,
+        };
+        submits[i] = (VkSubmitInfo2){
+            .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO_2,
+            .commandBufferInfoCount = 1,
+            .pCommandBufferInfos = &buffer,
+            .signalSemaphoreInfoCount = 1,
+            .pSignalSemaphoreInfos = &signals[i],
+        };
+    }
     vklm_status status =
-        vklm_vk_check(vkQueueSubmit2(device->queue, 1, &submit, VK_NULL_HANDLE), "vkQueueSubmit2");
+        vklm_vk_check(vkQueueSubmit2(device->queue, n, submits, VK_NULL_HANDLE), "vkQueueSubmit2");
     if (status == VKLM_DEVICE_LOST)
         device->lost = true;
     if (status == VKLM_OK)
-        *out_ticket = ++device->last_submitted;
+        *out_ticket = device->last_submitted += n;
     return status;
 }
 

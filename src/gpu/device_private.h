@@ -32,7 +32,7 @@ struct vklm_gpu_buffer {
 };
 
 // Submits a recorded command buffer; *out_ticket is the timeline value that marks its end.
-vklm_status vklm_gpu_device_submit(vklm_gpu_device *device, VkCommandBuffer commands,
+vklm_status vklm_gpu_device_submit(vklm_gpu_device *device, VkCommandBuffer commands, uint32_t n,
                                    uint64_t *out_ticket);
 vklm_status vklm_gpu_device_wait(vklm_gpu_device *device, uint64_t ticket);
 

@@ -3,12 +3,17 @@
 
 #include "gpu/cmd.h"
 #include "ops/attention.h"
+#include "ops/sample.h"
 #include "ops/tune.h"
 
-enum { MAX_LOGIT_ROWS = 8 }; // rows of logits read back at a time when a whole prompt's are wanted
+enum {
+    MAX_LOGIT_ROWS = 8, // rows of logits read back at a time when a whole prompt's are wanted
+    SAMPLED_SLOTS = 2 * VKLM_GPU_MAX_RUNS, // more than can be in flight
+};
 
 typedef struct {
-    vklm_gpu_slot step, tokens, x, xn, qkv, heads, gate_up, mlp, logits, partial, counters;
+    vklm_gpu_slot step, tokens, x, xn, qkv, heads, gate_up, mlp, logits, partial, counters, settings, counts, list,
+        candidates;
 } slots;
 
 static uint32_t max_tokens(const vklm_gpu_caps *caps, uint32_t n_ctx)
@@ -37,6 +42,10 @@ static vklm_status lay_out(const vklm_gpu_caps *caps, const vklm_arch *arch, uin
         {&s->logits, (uint64_t)MAX_LOGIT_ROWS * arch->n_vocab * word},
         {&s->partial, vklm_op_attention_decode_scratch(caps, arch->n_heads, arch->head_dim, n_ctx)},
         {&s->counters, ((uint64_t)arch->n_heads + 1) * word},
+        {&s->settings, sizeof(struct vklm_args_sampling)},
+        {&s->counts, arch->n_vocab * word},
+        {&s->list, vklm_op_sample_scratch(arch->n_vocab)},
+        {&s->candidates, VKLM_SAMPLE_MOST * 2 * word},
     };
     vklm_gpu_layout_init(caps, layout);
     vklm_status status = VKLM_OK;
@@ -65,6 +74,7 @@ static vklm_status clear_counters(vklm_gpu_device *device, const vklm_activation
         return status;
     vklm_gpu_cmd_begin(cmd);
     vklm_gpu_cmd_fill(cmd, "clear counters", a->counters, 0);
+    vklm_gpu_cmd_fill(cmd, "clear list", a->list, 0);
     status = vklm_gpu_cmd_end(cmd);
     if (status == VKLM_OK)
         status = vklm_gpu_cmd_submit(cmd);
@@ -97,6 +107,8 @@ vklm_status vklm_activations_init(vklm_gpu_device *device, const vklm_arch *arch
         {&out->xn, s.xn},           {&out->qkv, s.qkv},       {&out->heads, s.heads},
         {&out->gate_up, s.gate_up}, {&out->mlp, s.mlp},       {&out->logits, s.logits},
         {&out->partial, s.partial}, {&out->counters, s.counters},
+        {&out->settings, s.settings}, {&out->counts, s.counts},
+        {&out->list, s.list}, {&out->candidates, s.candidates},
     };
     for (size_t i = 0; i < sizeof views / sizeof *views; i++)
         *views[i].view = vklm_gpu_arena_view(out->arena, views[i].slot);
@@ -106,6 +118,14 @@ vklm_status vklm_activations_init(vklm_gpu_device *device, const vklm_arch *arch
         status = vklm_gpu_buffer_create(device, VKLM_GPU_MEMORY_READBACK, out->logits.bytes,
                                         &out->readback);
     if (status == VKLM_OK)
+        status = vklm_gpu_buffer_create(device, VKLM_GPU_MEMORY_UPLOAD,
+                                        out->settings.bytes + out->counts.bytes,
+                                        &out->sampling_upload);
+    if (status == VKLM_OK)
+        status = vklm_gpu_buffer_create(device, VKLM_GPU_MEMORY_READBACK,
+                                        SAMPLED_SLOTS * sizeof(struct vklm_args_sampled),
+                                        &out->sampled);
+    if (status == VKLM_OK)
         status = clear_counters(device, out);
     if (status != VKLM_OK)
         vklm_activations_finish(out);
@@ -114,6 +134,8 @@ vklm_status vklm_activations_init(vklm_gpu_device *device, const vklm_arch *arch
 
 void vklm_activations_finish(vklm_activations *activations)
 {
+    vklm_gpu_buffer_destroy(activations->sampled);
+    vklm_gpu_buffer_destroy(activations->sampling_upload);
     vklm_gpu_buffer_destroy(activations->upload);
     vklm_gpu_buffer_destroy(activations->readback);
     vklm_gpu_arena_destroy(activations->arena);

@@ -21,9 +21,15 @@ typedef struct {
     vklm_gpu_view logits;    // f32 [max_logit_rows, n_vocab]
     vklm_gpu_view partial;   // attention_decode's splits
     vklm_gpu_view counters;  // u32 [n_heads + 1], zero between dispatches; the last is matvec_residual's
+                             // and sample's
+    vklm_gpu_view settings;  // vklm_args_sampling
+    vklm_gpu_view counts;    // u32 [n_vocab]: which ids occurred, and how often they were generated
+    vklm_gpu_view list, candidates; // sample's
     vklm_gpu_arena *arena;
     vklm_gpu_buffer *upload;   // host → step, tokens
     vklm_gpu_buffer *readback; // logits → host
+    vklm_gpu_buffer *sampling_upload; // host → settings, counts
+    vklm_gpu_buffer *sampled;         // vklm_args_sampled [slots], written by sample, read by the host
 } vklm_activations;
 
 // Device bytes of the buffers, for the memory plan.

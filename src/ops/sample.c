@@ -26,6 +26,7 @@ void vklm_op_sample_record(vklm_gpu_cmd *cmd, const vklm_op_sample *op)
         .sampled = vklm_gpu_view_address(op->sampled),
         .candidates = vklm_gpu_view_address(op->candidates),
         .n_vocab = op->n_vocab,
+        .n_slots = (uint32_t)(op->sampled.bytes / sizeof(struct vklm_args_sampled)),
     };
     vklm_gpu_cmd_dispatch(cmd, &(vklm_gpu_dispatch){
                                    .label = "sample",

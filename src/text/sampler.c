@@ -148,6 +148,31 @@ uint64_t vklm_sampler_seed(const vklm_sampler *sampler)
     return sampler->params.seed;
 }
 
+const vklm_sampling_params *vklm_sampler_params(const vklm_sampler *sampler)
+{
+    return &sampler->params;
+}
+
+void vklm_sampler_counts(const vklm_sampler *sampler, uint32_t *out_counts)
+{
+    memset(out_counts, 0, sampler->n_vocab * sizeof *out_counts);
+    for (uint32_t i = 0; i < sampler->n_accepted; i++) {
+        uint32_t id = sampler->accepted[i];
+        out_counts[id] = sampler->count[id] | VKLM_SAMPLER_SEEN;
+    }
+}
+
+uint64_t vklm_sampler_draws(const vklm_sampler *sampler)
+{
+    return sampler->counter;
+}
+
+void vklm_sampler_drew(vklm_sampler *sampler, uint32_t id)
+{
+    sampler->counter++;
+    sampler->drawn = id;
+}
+
 static void forget_counts(vklm_sampler *s)
 {
     for (uint32_t i = 0; s->any_count && i < s->n_accepted; i++)

@@ -29,6 +29,15 @@ void vklm_sampler_reset(vklm_sampler *sampler);
 // names the first bad one.
 vklm_status vklm_sampler_sample(vklm_sampler *sampler, const float *logits, uint32_t *out_id);
 
+// For a sampler that runs elsewhere and keeps this one in step: the parameters with their defaults
+// filled in; how often each id was generated, with VKLM_SAMPLER_SEEN where it occurred at all
+// (out_counts [n_vocab]); how many draws there were; and that one more gave `id`.
+#define VKLM_SAMPLER_SEEN 0x80000000u
+const vklm_sampling_params *vklm_sampler_params(const vklm_sampler *sampler);
+void vklm_sampler_counts(const vklm_sampler *sampler, uint32_t *out_counts);
+uint64_t vklm_sampler_draws(const vklm_sampler *sampler);
+void vklm_sampler_drew(vklm_sampler *sampler, uint32_t id);
+
 // The distribution that vklm_sampler_sample draws from: out_probs [n_vocab], zero where removed.
 vklm_status vklm_sampler_distribution(vklm_sampler *sampler, const float *logits, float *out_probs);
 

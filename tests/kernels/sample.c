@@ -15,7 +15,7 @@
 
 #define must(call) cr_assert((call) == VKLM_OK, "%s", vklm_error_message())
 
-enum { SLOTS = 16 };
+enum { SLOTS = 16, STEP_WORDS = sizeof(struct vklm_args_step) / sizeof(float) };
 
 typedef struct {
     vklm_lab *lab;
@@ -52,11 +52,12 @@ static void set_up(bench *b, vklm_lab *lab, const vklm_sampling_params *p, const
                    const uint32_t *counts, uint32_t n_vocab, uint32_t n_drawn)
 {
     const size_t n_list = (size_t)vklm_op_sample_scratch(n_vocab) / sizeof(float);
-    const struct vklm_args_step step = {.token = 7, .position = 11, .n_drawn = n_drawn, .slot = 2};
+    const struct vklm_args_step step = {
+        .token = 7, .position = 11, .n_drawn = n_drawn, .slot = SLOTS + 2};
     const struct vklm_args_sampling settings = settings_of(p);
     float *list = vklm_alloc(n_list, sizeof *list), zero = 0;
     float *before = vklm_alloc(SLOTS * 4, sizeof *before);
-    float *counts_in = vklm_alloc(n_vocab, sizeof *counts_in), step_in[4];
+    float *counts_in = vklm_alloc(n_vocab, sizeof *counts_in), step_in[STEP_WORDS];
     memcpy(counts_in, counts, n_vocab * sizeof *counts);
     memcpy(step_in, &step, sizeof step);
     *b = (bench){.lab = lab, .n_vocab = n_vocab};
@@ -64,7 +65,7 @@ static void set_up(bench *b, vklm_lab *lab, const vklm_sampling_params *p, const
         .logits = vklm_lab_input(lab, logits, n_vocab * sizeof *logits),
         .counts = vklm_lab_output(lab, counts_in, n_vocab),
         .settings = vklm_lab_input(lab, &settings, sizeof settings),
-        .step = vklm_lab_output(lab, step_in, 4),
+        .step = vklm_lab_output(lab, step_in, STEP_WORDS),
         .list = vklm_lab_input(lab, list, n_list * sizeof *list),
         .counter = vklm_lab_output(lab, &zero, 1),
         .sampled = vklm_lab_output(lab, before, SLOTS * 4),
@@ -195,7 +196,7 @@ static void check_text(vklm_lab *lab, size_t which, uint32_t n_vocab)
         struct vklm_args_step step;
         memcpy(&step, vklm_lab_read(lab, b.op.step), sizeof step);
         cr_assert(step.token == id && step.position == 12 && step.n_drawn == drawn + 1 &&
-                  step.slot == 3);
+                  step.slot == SLOTS + 3 && step.flag == 0);
         vklm_lab_clear(lab);
     }
     free(logits);
@@ -274,7 +275,8 @@ Test(sample, leaves_the_rest_to_the_host)
         vklm_lab_run(lab, record, &b.op);
         memcpy(&step, vklm_lab_read(lab, b.op.step), sizeof step);
         cr_assert_neq(result_of(&b).flag, 0, "case %d", i);
-        cr_assert(step.token == 7 && step.position == 11 && step.n_drawn == 0, "case %d", i);
+        cr_assert(step.token == 7 && step.position == 11 && step.n_drawn == 0 && step.flag == 1,
+                  "case %d", i);
         cr_assert_eq(memcmp(vklm_lab_read(lab, b.op.counts), counts, N * sizeof *counts), 0);
         uint32_t header[2];
         must(vklm_gpu_stage_download(vklm_lab_stage(lab),

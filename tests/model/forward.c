@@ -220,12 +220,14 @@ Test(forward, decode_keeps_its_budget_of_dispatches)
     open_rig("random-hd128", false, &r);
     vklm_decode_plan plan;
     must(vklm_decode_plan_init(r.device, r.weights, &r.kv, &r.activations, (vklm_gpu_view){0}, &plan));
-    size_t n;
-    vklm_gpu_cmd_commands(plan.cmd, &n);
-    size_t budget = 5 * (size_t)r.weights->arch.n_layers + 4;
-    cr_expect(n <= budget, "%zu commands, budget %zu", n, budget);
-    cr_expect(vklm_gpu_cmd_barriers(plan.cmd) <= budget, "%zu barriers, budget %zu",
-              vklm_gpu_cmd_barriers(plan.cmd), budget);
+    const vklm_gpu_cmd *const cmds[] = {plan.run, plan.chain};
+    for (int i = 0; i < 2; i++) {
+        size_t n, budget = 5 * (size_t)r.weights->arch.n_layers + 4;
+        vklm_gpu_cmd_commands(cmds[i], &n);
+        cr_expect(n <= budget, "%zu commands, budget %zu", n, budget);
+        cr_expect(vklm_gpu_cmd_barriers(cmds[i]) <= budget, "%zu barriers, budget %zu",
+                  vklm_gpu_cmd_barriers(cmds[i]), budget);
+    }
     vklm_decode_plan_finish(&plan);
     close_rig(&r);
 }

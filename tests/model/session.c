@@ -193,6 +193,88 @@ Test(session, seeds_repeat)
     close_engine(engine);
 }
 
+typedef struct {
+    uint32_t ids[64], n, most;
+} taken;
+
+static bool take(void *opaque, uint32_t id)
+{
+    taken *t = opaque;
+    t->ids[t->n++] = id;
+    return t->n < t->most;
+}
+
+// The device's draws against the host's: the same seed gives the same tokens, whatever is under way
+// when the caller stops; and logits and tokens are in step afterwards.
+Test(session, device_and_host_draw_alike)
+{
+    static const vklm_sampling_params settings[] = {
+        {.seed = 11},
+        {.greedy = true, .repetition_penalty = 1.3f},
+        {.seed = 12, .temperature = 3, .top_k = 200, .top_p = 1},
+        {.seed = 13, .top_p = 0.9f, .min_p = 0.05f, .frequency_penalty = 1, .presence_penalty = 0.5f},
+    };
+    uint32_t ids[10];
+    make_ids(ids, 10);
+    vklm_engine *engine = open_engine((vklm_engine_params){0});
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+        taken t[2] = {{.most = 64}, {.most = 64}};
+        float *logits[2];
+        for (int host = 0; host < 2; host++) {
+            vklm_session *s;
+            vklm_stop_reason reason;
+            uint32_t n;
+            must(vklm_session_create(
+                engine,
+                &(vklm_session_params){.sampling = settings[i], .sample_on_host = host}, &s));
+            must(vklm_session_append(s, ids, 10));
+            must(vklm_session_generate(s, 20, true, take, &t[host], &reason));
+            cr_expect_eq(reason, VKLM_STOP_LENGTH);
+            t[host].most = 33; // stops in the middle of what is under way
+            must(vklm_session_append(s, &t[host].ids[19], 1));
+            must(vklm_session_generate(s, 40, true, take, &t[host], &reason));
+            cr_expect_eq(reason, VKLM_STOP_CALLER);
+            cr_expect_eq(t[host].n, 33);
+            const uint32_t *tokens = vklm_session_tokens(s, &n);
+            cr_expect_eq(n, 42, "all but the last that was drawn");
+            cr_expect_eq(memcmp(tokens + 10, t[host].ids, 32 * sizeof *tokens), 0);
+            logits[host] = copy_logits(s);
+            must(vklm_session_append(s, ids, 1)); // and on: the cache is what it should be
+            free(copy_logits(s));
+            vklm_session_destroy(s);
+        }
+        cr_expect_eq(memcmp(t[0].ids, t[1].ids, 33 * sizeof *ids), 0, "setting %zu", i);
+        cr_expect_eq(memcmp(logits[0], logits[1], 200 * sizeof(float)), 0, "setting %zu", i);
+        free(logits[0]), free(logits[1]);
+    }
+    close_engine(engine);
+}
+
+// More ties than the device takes: the host draws, and the device goes on.
+Test(session, what_the_device_cannot_draw_the_host_draws)
+{
+    uint32_t ids[10];
+    make_ids(ids, 10);
+    vklm_engine *engine = open_engine((vklm_engine_params){0});
+    vklm_logit_bias bias = {.id = 5, .bias = 100};
+    static const vklm_sampling_params settings[] = {{.seed = 3, .top_k = -1}, {.seed = 3, .top_k = 300}};
+    for (size_t i = 0; i < 3; i++) {
+        vklm_sampling_params params = settings[i % 2];
+        params.bias = i == 2 ? &bias : NULL;
+        params.n_bias = i == 2;
+        vklm_session *s;
+        vklm_stop_reason reason;
+        taken t = {.most = 64};
+        must(vklm_session_create(engine, &(vklm_session_params){.sampling = params}, &s));
+        must(vklm_session_append(s, ids, 10));
+        must(vklm_session_generate(s, 12, true, take, &t, &reason));
+        cr_expect(reason == VKLM_STOP_LENGTH && t.n == 12);
+        cr_expect(i != 2 || t.ids[0] == 5);
+        vklm_session_destroy(s);
+    }
+    close_engine(engine);
+}
+
 Test(engine, too_little_memory_is_said_with_numbers)
 {
     close_engine(open_engine((vklm_engine_params){0})); // skips where there is no Vulkan
