@@ -44,7 +44,7 @@ NEEDS
     [ "$1" = tests ] && cat <<'NEEDS'
 pkg-config --exists criterion | libcriterion-dev   | criterion-devel                | criterion
 has_validation             | vulkan-validationlayers | vulkan-validation-layers     | vulkan-validation-layers
-command -v clang           | clang                 | clang                          | clang
+command -v clang           | clang libclang-rt-dev | clang compiler-rt              | clang compiler-rt
 command -v clang-format-14 || command -v clang-format | clang-format-14 | clang-tools-extra | clang
 command -v c++             | g++                   | gcc-c++                        | gcc
 command -v spirv-val       | spirv-tools           | spirv-tools                    | spirv-tools
