@@ -70,7 +70,7 @@ struct vklm_args_embed {
     VKLM_ADDRESS norm;   // f32 [n_cols]
     VKLM_ADDRESS x;      // f32 [n_rows, n_cols] out
     VKLM_ADDRESS xn;     // f32 [n_rows, n_cols] out
-    VKLM_U32 n_cols;
+    VKLM_U32 n_vocab, n_cols;
     VKLM_F32 eps;
 };
 

@@ -8,7 +8,8 @@
 // loop reads along rows and along tokens.
 //
 // Workgroups: x = ceil(n_rows / TILE_R), y = ceil(n_tokens / TILE_T). Any n_rows and n_tokens; tiles past an edge are
-// filled with zeros and not written. The host guarantees n_cols % 8 == 0.
+// filled with zeros and not written. The host guarantees that n_cols is a multiple
+// of the format's group.
 // Constant ids: 0 = local_size_x (256), 2 = TILE_T, 3 = TILE_R (multiples of 16), 4 = ADD.
 #extension GL_GOOGLE_include_directive : require
 #include "memory.glsl"
@@ -20,33 +21,34 @@ layout(constant_id = 3) const uint TILE_R = 64;
 layout(constant_id = 4) const bool ADD = false;
 layout(push_constant, std430) uniform Push { vklm_args_matmul args; };
 
-const uint BLOCK_K = 16, SIDE = 16;
+const uint BLOCK_K = QUANT_BLOCK > 16 ? QUANT_BLOCK : 16, SIDE = 16;
+const uint BLOCKS = BLOCK_K / QUANT_BLOCK, QUADS = BLOCK_K / 4; // of a row of the tiles
 const uint T = TILE_T / SIDE, R = TILE_R / SIDE; // the register tile
 
 // One column of padding spreads the transposing stores over the banks.
 shared float tile_w[BLOCK_K * (TILE_R + 1)];
 shared float tile_x[BLOCK_K * (TILE_T + 1)];
 
-void load_weights(QuantMatrix w, uint first_row, uint first_group)
+void load_weights(QuantMatrix w, uint first_row, uint first_block)
 {
-    const uint groups = args.n_cols / 8;
-    for (uint n = gl_LocalInvocationID.x; n < TILE_R * 2; n += gl_WorkGroupSize.x) {
-        uint row = n / 2, group = n % 2;
-        vec4 a = vec4(0), b = vec4(0);
-        if (first_row + row < args.n_rows && first_group + group < groups)
-            quant_load8(w, (first_row + row) * groups + first_group + group, a, b);
-        [[unroll]] for (uint i = 0; i < 4; i++) {
-            tile_w[(group * 8 + i) * (TILE_R + 1) + row] = a[i];
-            tile_w[(group * 8 + 4 + i) * (TILE_R + 1) + row] = b[i];
-        }
+    const uint blocks = args.n_cols / QUANT_BLOCK;
+    for (uint n = gl_LocalInvocationID.x; n < TILE_R * BLOCKS; n += gl_WorkGroupSize.x) {
+        uint row = n / BLOCKS, block = n % BLOCKS;
+        vec4 values[QUANT_QUADS];
+        [[unroll]] for (uint i = 0; i < QUANT_QUADS; i++)
+            values[i] = vec4(0);
+        if (first_row + row < args.n_rows && first_block + block < blocks)
+            quant_load(w, (first_row + row) * blocks + first_block + block, values);
+        [[unroll]] for (uint i = 0; i < QUANT_BLOCK; i++)
+            tile_w[(block * QUANT_BLOCK + i) * (TILE_R + 1) + row] = values[i / 4][i % 4];
     }
 }
 
 void load_inputs(ReadF32x4 x, uint first_token, uint first_quad)
 {
     const uint quads = args.n_cols / 4;
-    for (uint n = gl_LocalInvocationID.x; n < TILE_T * 4; n += gl_WorkGroupSize.x) {
-        uint token = n / 4, quad = n % 4;
+    for (uint n = gl_LocalInvocationID.x; n < TILE_T * QUADS; n += gl_WorkGroupSize.x) {
+        uint token = n / QUADS, quad = n % QUADS;
         vec4 a = vec4(0);
         if (first_token + token < args.n_tokens && first_quad + quad < quads)
             a = x.v[(first_token + token) * quads + first_quad + quad];
@@ -59,14 +61,14 @@ void main()
 {
     const uint i = gl_LocalInvocationID.x % SIDE, j = gl_LocalInvocationID.x / SIDE;
     const uint first_row = gl_WorkGroupID.x * TILE_R, first_token = gl_WorkGroupID.y * TILE_T;
-    QuantMatrix w = QuantMatrix(args.weight);
+    QuantMatrix w = quant_matrix(args.weight, args.n_rows, args.n_cols);
     ReadF32x4 x = ReadF32x4(args.x);
 
     float sums[T * R];
     [[unroll]] for (uint n = 0; n < T * R; n++)
         sums[n] = 0;
     for (uint k = 0; k < args.n_cols; k += BLOCK_K) {
-        load_weights(w, first_row, k / 8);
+        load_weights(w, first_row, k / QUANT_BLOCK);
         load_inputs(x, first_token, k / 4);
         barrier();
         for (uint kk = 0; kk < BLOCK_K; kk++) {

@@ -21,7 +21,9 @@ void main()
     [[unroll]] for (uint r = 0; r < ROWS; r++)
         rows[r] = row + r % 2 + r / 2 * half_dim;
     float sums[ROWS];
-    matvec_rows(args.weight, args.x, args.n_cols, rows, sums);
+    const uint n_rows = (args.n_heads + 2 * args.n_kv_heads) * args.head_dim;
+    QuantMatrix w = quant_matrix(args.weight, n_rows, args.n_cols);
+    matvec_rows(w, args.x, args.n_cols, rows, sums);
     if (gl_LocalInvocationID.x != 0)
         return;
 

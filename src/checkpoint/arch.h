@@ -20,13 +20,15 @@ typedef struct {
     uint32_t n_positions; // the longest context the model was trained for
     float rms_eps;
     double rope_theta;
-    bool tied; // lm_head is the embedding
+    bool tied;        // lm_head is the embedding
+    vklm_dtype dtype; // that the weights are said to have; the tensors themselves decide
     bool has_bos;
     uint32_t bos_id, n_eos, eos_ids[VKLM_ARCH_MAX_EOS];
 } vklm_arch;
 
-// Parses config.json text (Hugging Face transformers 4.x and 5.x spellings). `name` is for the messages.
-// VKLM_UNSUPPORTED names the field when the model asks for something that vklm does not do.
+// Parses config.json text (Hugging Face transformers 4.x and 5.x spellings). `name` is for the
+// messages. VKLM_UNSUPPORTED names the field when the model asks for something that vklm does not
+// do.
 vklm_status vklm_arch_parse(const char *text, size_t len, const char *name, vklm_arch *out_arch);
 
 // Reads `folder`/config.json, and the eos ids of generation_config.json where there is one.

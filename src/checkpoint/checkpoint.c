@@ -91,8 +91,9 @@ static vklm_status open_files(vklm_checkpoint *c, const char *folder)
         status = add_shard(c, single);
         single = NULL;
     } else {
-        status = vklm_fail(VKLM_NOT_FOUND,
-                           "%s: neither model.safetensors nor model.safetensors.index.json", folder);
+        status =
+            vklm_fail(VKLM_NOT_FOUND,
+                      "%s: neither model.safetensors nor model.safetensors.index.json", folder);
     }
     free(single);
     free(index);
@@ -145,13 +146,15 @@ static vklm_status check_tensor(const vklm_checkpoint *c, const char *folder, vk
         vklm_string_finish(&found);
         return VKLM_BAD_FILE;
     }
-    if (tensor.info->dtype == VKLM_DTYPE_I32)
+    if (tensor.info->dtype > VKLM_DTYPE_BF16)
         return vklm_fail(VKLM_UNSUPPORTED,
-                         "%s: tensor %s is I32; BF16, F16 and F32 weights are supported", path, name);
+                         "%s: tensor %s is %s; BF16, F16 and F32 weights are supported", path, name,
+                         vklm_dtype_name(tensor.info->dtype));
     return VKLM_OK;
 }
 
-// A role's tensor stands in the file: not so for a tied lm_head (a copy of it may, and is not used).
+// A role's tensor stands in the file: not so for a tied lm_head (a copy of it may, and is not
+// used).
 static bool is_stored(const vklm_arch *arch, vklm_tensor_role role)
 {
     return role != VKLM_TENSOR_LM_HEAD || !arch->tied;
@@ -179,7 +182,8 @@ static vklm_status check_tensors(const vklm_checkpoint *c, const char *folder)
 {
     for (int role = 0; role < VKLM_TENSOR_ROLES; role++) {
         uint32_t n = vklm_tensor_per_layer((vklm_tensor_role)role) ? c->arch.n_layers : 1;
-        for (uint32_t layer = 0; layer < n && is_stored(&c->arch, (vklm_tensor_role)role); layer++) {
+        for (uint32_t layer = 0; layer < n && is_stored(&c->arch, (vklm_tensor_role)role);
+             layer++) {
             vklm_status status = check_tensor(c, folder, (vklm_tensor_role)role, layer);
             if (status != VKLM_OK)
                 return status;

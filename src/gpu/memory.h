@@ -5,8 +5,8 @@
 //   readback  written by the device, read by the host (logits)
 //
 // A tensor is a view: {buffer, offset, bytes}, by value; it owns nothing. Every buffer has a device
-// address. Large things come from an arena, whose slabs are laid out first (plain arithmetic, no device
-// needed) and allocated afterwards, so that what will be used is known before any of it is.
+// address. Large things come from an arena, whose slabs are laid out first (plain arithmetic, no
+// device needed) and allocated afterwards, so that what will be used is known before any of it is.
 #ifndef VKLM_GPU_MEMORY_H
 #define VKLM_GPU_MEMORY_H
 
@@ -59,7 +59,7 @@ typedef struct {
     size_t n_slabs, capacity;
 } vklm_gpu_layout;
 
-// At most 1 GiB a slab, less where the device allows less.
+// At most 1 GiB a slab, less where the device allows less. NULL caps: no device is known.
 void vklm_gpu_layout_init(const vklm_gpu_caps *caps, vklm_gpu_layout *out_layout);
 void vklm_gpu_layout_finish(vklm_gpu_layout *layout);
 

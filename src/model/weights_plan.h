@@ -1,10 +1,11 @@
-// model/weights_plan.h: the plan as weights.c makes it and loader.c carries it out; private to the two.
+// model/weights_plan.h: the plan as weights.c makes it; loader.c and packer.c carry it out.
 #ifndef VKLM_MODEL_WEIGHTS_PLAN_H
 #define VKLM_MODEL_WEIGHTS_PLAN_H
 
 #include "model/weights.h"
 
 typedef struct {
+    vklm_matrix_class class;
     vklm_tensor_role first, last; // these tensors, one after the other
     uint32_t layer;
     vklm_format format;
@@ -15,6 +16,7 @@ typedef struct {
 typedef struct {
     vklm_tensor_role role;
     uint32_t layer;
+    uint32_t n;
     vklm_gpu_slot slot; // f32
 } vklm_planned_vector;
 
@@ -24,8 +26,9 @@ typedef struct {
 } vklm_planned_layer;
 
 struct vklm_weights_plan {
-    const vklm_checkpoint *checkpoint;
+    const vklm_source *source;
     vklm_arch arch;
+    vklm_weights_kind kind;
     vklm_gpu_layout layout;
     vklm_planned_matrix embed, lm_head; // lm_head is unused when tied
     vklm_planned_layer *layers;         // [arch.n_layers]
@@ -33,6 +36,20 @@ struct vklm_weights_plan {
     vklm_gpu_slot rope;
 };
 
-vklm_format vklm_format_of_dtype(vklm_dtype dtype);
+enum { VKLM_MATRIX_NAME_BYTES = 64 };
+
+// "layers.3.qkv": its name in packed files and importance files.
+void vklm_planned_matrix_name(const vklm_planned_matrix *matrix,
+                              char out_name[VKLM_MATRIX_NAME_BYTES]);
+
+// Something that is done to every weight, in the order in which a forward pass needs them. The
+// results go into the weights; a tied lm_head is not visited.
+typedef struct {
+    vklm_status (*matrix)(void *opaque, const vklm_planned_matrix *matrix, vklm_weight *out);
+    vklm_status (*vector)(void *opaque, const vklm_planned_vector *vector, vklm_gpu_view *out);
+    void *opaque;
+} vklm_weights_visitor;
+vklm_status vklm_weights_plan_visit(const vklm_weights_plan *plan,
+                                    const vklm_weights_visitor *visitor, vklm_weights *weights);
 
 #endif

@@ -1,7 +1,7 @@
 // The decode kernels: one token against a weight matrix, each with what follows it fused in.
 //
-// All weights are [n_rows, n_cols] in any format, n_cols % 8 == 0; vectors are f32. Views written and
-// views read are distinct.
+// All weights are [n_rows, n_cols] in any format, n_cols a multiple of its group; vectors are f32.
+// Views written and views read are distinct.
 #ifndef VKLM_OPS_MATVEC_H
 #define VKLM_OPS_MATVEC_H
 
@@ -16,7 +16,8 @@ typedef struct {
 } vklm_op_matvec;
 void vklm_op_matvec_record(vklm_gpu_cmd *cmd, const vklm_op_matvec *op);
 
-// y[r] = silu(W[r] . x) * (W[n + r] . x), n = n_rows / 2: gate rows, then up rows.  x: [n_cols], y: [n]
+// y[r] = silu(W[r] . x) * (W[n + r] . x), n = n_rows / 2: gate rows, then up rows.  x: [n_cols], y:
+// [n]
 typedef struct {
     const char *label;
     const vklm_weight *weight;

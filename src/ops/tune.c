@@ -4,7 +4,10 @@
 
 const char *vklm_tune_shader(vklm_family family, vklm_format format)
 {
-#define FORMATS(name) {#name "_f32", #name "_f16", #name "_bf16"}
+#define FORMATS(name)                                                                              \
+    {                                                                                              \
+#name "_f32", #name "_f16", #name "_bf16", #name "_q8", #name "_q4"                        \
+    }
     static const char *const shaders[VKLM_FAMILY_COUNT][VKLM_FORMAT_COUNT] = {
         [VKLM_FAMILY_MATVEC] = FORMATS(matvec),
         [VKLM_FAMILY_MATVEC_QKV] = FORMATS(matvec_qkv),

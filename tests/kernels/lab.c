@@ -11,8 +11,10 @@
 #include "base/array.h"
 #include "base/half.h"
 #include "base/rng.h"
+#include "quant/pack.h"
+#include "ref/ops.h"
 
-enum { CANARY_FLOATS = 64, MAX_OUTPUTS = 16, MAX_BUFFERS = 64, MAX_HEAP = 256 };
+enum { CANARY_FLOATS = 64, MAX_OUTPUTS = 16, MAX_BUFFERS = 64, MAX_HEAP = 512 };
 static const uint32_t CANARY = 0xC0FFEE01;
 
 typedef struct {
@@ -47,8 +49,8 @@ vklm_lab *vklm_lab_open(void)
     vklm_log_set(to_stderr, NULL, VKLM_LOG_WARNING);
     vklm_lab *lab = vklm_alloc(1, sizeof *lab);
     cr_assert(lab);
-    vklm_status status = vklm_gpu_instance_create(
-        &(vklm_gpu_instance_params){.validation = true}, &lab->instance);
+    vklm_status status =
+        vklm_gpu_instance_create(&(vklm_gpu_instance_params){.validation = true}, &lab->instance);
     if (status == VKLM_NO_DEVICE) {
         free(lab);
         return NULL;
@@ -139,24 +141,84 @@ vklm_gpu_view vklm_lab_output(vklm_lab *lab, const float *data, size_t n)
     return o->inner;
 }
 
+// The bytes of a matrix of these values, in a format; free() them.
+static void *make_matrix(vklm_format format, uint32_t n_rows, uint32_t n_cols, const float *values)
+{
+    const size_t n = (size_t)n_rows * n_cols;
+    unsigned char *bytes = vklm_alloc((size_t)vklm_format_bytes(format, n_rows, n_cols), 1);
+    uint16_t *halves = (uint16_t *)(void *)bytes;
+    cr_assert(bytes);
+    if (vklm_format_is_packed(format)) {
+        vklm_format_plane planes[VKLM_FORMAT_MAX_PLANES];
+        vklm_pack_job job = {.format = format,
+                             .stored = VKLM_FORMAT_F32,
+                             .source = values,
+                             .n_rows = n_rows,
+                             .n_cols = n_cols};
+        uint32_t n_planes = vklm_format_planes(format, n_rows, n_cols, planes);
+        for (uint32_t p = 0; p < n_planes; p++)
+            job.planes[p] = bytes + planes[p].offset;
+        uint64_t bad;
+        cr_assert(vklm_pack_rows(NULL, &job, &bad));
+    } else if (format == VKLM_FORMAT_F32) {
+        memcpy(bytes, values, n * sizeof *values);
+    } else {
+        for (size_t i = 0; i < n; i++)
+            halves[i] = format == VKLM_FORMAT_F16 ? vklm_half_to_f16(values[i])
+                                                  : vklm_half_to_bf16(values[i]);
+    }
+    return bytes;
+}
+
+// The minimum of the block that element i of a q4 matrix lies in.
+static float q4_minimum(const unsigned char *bytes, uint32_t n_rows, uint32_t n_cols, size_t i)
+{
+    vklm_format_plane planes[VKLM_FORMAT_MAX_PLANES];
+    vklm_format_planes(VKLM_FORMAT_Q4, n_rows, n_cols, planes);
+    const unsigned char *pair = bytes + planes[2].offset + i / 256 * 4;
+    float m0 = vklm_half_from_f16((uint16_t)(pair[2] | pair[3] << 8));
+    return m0 * (float)bytes[planes[1].offset + i / 32 * 2 + 1] / 256;
+}
+
 vklm_weight vklm_lab_weight(vklm_lab *lab, uint64_t seed, vklm_format format, uint32_t n_rows,
                             uint32_t n_cols, const float **out_values)
 {
-    size_t n = (size_t)n_rows * n_cols;
+    const size_t n = (size_t)n_rows * n_cols;
     float *values = keep(lab, vklm_alloc(n, sizeof *values));
-    uint16_t *halves = format == VKLM_FORMAT_F32 ? NULL : vklm_alloc(n, sizeof *halves);
+    float *sizes = keep(lab, vklm_alloc(n, sizeof *sizes)); // the next in the heap: vklm_lab_sizes
     vklm_lab_random(seed, values, n);
-    for (size_t i = 0; i < n && halves; i++)
-        halves[i] = format == VKLM_FORMAT_F16 ? vklm_half_to_f16(values[i])
-                                              : vklm_half_to_bf16(values[i]);
-    if (halves)
-        vklm_format_unpack(format, halves, n, values);
+    unsigned char *bytes = make_matrix(format, n_rows, n_cols, values);
+    vklm_format_unpack_rows(format, bytes, n_rows, n_cols, 0, n_rows, values);
+    for (size_t i = 0; i < n; i++) {
+        float low = format == VKLM_FORMAT_Q4 ? q4_minimum(bytes, n_rows, n_cols, i) : 0;
+        sizes[i] = fabsf(values[i] + low) + fabsf(low);
+    }
     vklm_weight weight = {.format = format, .n_rows = n_rows, .n_cols = n_cols};
-    weight.data = vklm_lab_input(lab, halves ? (const void *)halves : values,
-                                 (size_t)vklm_format_bytes(format, n));
-    free(halves);
+    weight.data = vklm_lab_input(lab, bytes, (size_t)vklm_format_bytes(format, n_rows, n_cols));
+    free(bytes);
     *out_values = values;
     return weight;
+}
+
+const float *vklm_lab_sizes(const vklm_lab *lab, const float *values)
+{
+    for (size_t i = 0; i + 1 < lab->n_heap; i++)
+        if (lab->heap[i] == values)
+            return lab->heap[i + 1];
+    cr_assert(false, "not a weight matrix");
+    return NULL;
+}
+
+void vklm_lab_matmul(const vklm_lab *lab, const float *values, const double *x, size_t n_tokens,
+                     size_t n_rows, size_t n_cols, double *y, double *magnitude)
+{
+    const size_t n = n_tokens * n_cols;
+    double *size = vklm_alloc(n, sizeof *size);
+    for (size_t i = 0; i < n; i++)
+        size[i] = fabs(x[i]);
+    vklm_ref_matmul(values, x, n_tokens, n_rows, n_cols, y, NULL);
+    vklm_ref_matmul(vklm_lab_sizes(lab, values), size, n_tokens, n_rows, n_cols, magnitude, NULL);
+    free(size);
 }
 
 static void run_once(vklm_lab *lab, bool serial, vklm_lab_record record, const void *op)
@@ -182,7 +244,8 @@ void vklm_lab_run(vklm_lab *lab, vklm_lab_record record, const void *op)
         size_t n = o->whole.bytes / sizeof(float);
         for (size_t j = 0; j < CANARY_FLOATS; j++) {
             cr_assert_eq(memcmp(&o->result[j], &CANARY, 4), 0, "a write before output %zu", i);
-            cr_assert_eq(memcmp(&o->result[n - 1 - j], &CANARY, 4), 0, "a write after output %zu", i);
+            cr_assert_eq(memcmp(&o->result[n - 1 - j], &CANARY, 4), 0, "a write after output %zu",
+                         i);
         }
     }
     run_once(lab, true, record, op);

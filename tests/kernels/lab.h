@@ -1,7 +1,8 @@
-// kernels/lab.h: a device under validation, and buffers that notice what kernels do beside their work.
+// kernels/lab.h: a device under validation, and buffers that notice what kernels do beside their
+// work.
 //
-// Outputs are poisoned with NaN and stand between canaries; every case runs twice, the second time one
-// command at a time, and must give the same bits. A validation message fails the test.
+// Outputs are poisoned with NaN and stand between canaries; every case runs twice, the second time
+// one command at a time, and must give the same bits. A validation message fails the test.
 #ifndef VKLM_TESTS_LAB_H
 #define VKLM_TESTS_LAB_H
 
@@ -34,12 +35,23 @@ vklm_gpu_view vklm_lab_input(vklm_lab *lab, const void *data, size_t bytes);
 // n floats of NaN between canaries, or of `data` where a kernel updates what is there.
 vklm_gpu_view vklm_lab_output(vklm_lab *lab, const float *data, size_t n);
 
-// A random weight matrix in a format, and its values as they were rounded: *out_values is freed by the lab.
+// A random weight matrix in a format, and its values as they were rounded or packed: *out_values is
+// freed by the lab.
 vklm_weight vklm_lab_weight(vklm_lab *lab, uint64_t seed, vklm_format format, uint32_t n_rows,
                             uint32_t n_cols, const float **out_values);
 
-// Records with `record`, runs, checks the canaries of every output, runs once more in a serial command
-// buffer and checks for the same bits. Afterwards vklm_lab_read gives an output's floats (freed by the lab).
+// What rounding errors of a kernel scale with, element by element of such a matrix: [n_rows,
+// n_cols]. That is |value|, and for an affine format |scale * q| + |minimum|: the two are summed
+// apart. Freed by the lab.
+const float *vklm_lab_sizes(const vklm_lab *lab, const float *values);
+
+// vklm_ref_matmul with such a matrix; magnitude [n_tokens, n_rows] is sum |size| |x|.
+void vklm_lab_matmul(const vklm_lab *lab, const float *values, const double *x, size_t n_tokens,
+                     size_t n_rows, size_t n_cols, double *y, double *magnitude);
+
+// Records with `record`, runs, checks the canaries of every output, runs once more in a serial
+// command buffer and checks for the same bits. Afterwards vklm_lab_read gives an output's floats
+// (freed by the lab).
 typedef void (*vklm_lab_record)(vklm_gpu_cmd *cmd, const void *op);
 void vklm_lab_run(vklm_lab *lab, vklm_lab_record record, const void *op);
 const float *vklm_lab_read(vklm_lab *lab, vklm_gpu_view output);
@@ -47,7 +59,8 @@ const float *vklm_lab_read(vklm_lab *lab, vklm_gpu_view output);
 // Forgets all buffers, for the next case.
 void vklm_lab_clear(vklm_lab *lab);
 
-// Fails the test, naming `what` and the first bad index, unless |got - want| <= factor * 2^-24 * magnitude
+// Fails the test, naming `what` and the first bad index, unless |got - want| <= factor * 2^-24 *
+// magnitude
 // + 1e-30 for all n. Reports the largest share of the bound that was used.
 void vklm_lab_check(const char *what, const float *got, const double *want, const double *magnitude,
                     size_t n, double factor);

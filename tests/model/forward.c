@@ -21,7 +21,7 @@ enum { N_MODELS = sizeof models / sizeof *models };
 #define must(call) cr_assert((call) == VKLM_OK, "%s", vklm_error_message())
 
 typedef struct {
-    vklm_checkpoint *checkpoint;
+    vklm_source source;
     vklm_gpu_instance *instance;
     vklm_gpu_device *device;
     vklm_weights *weights;
@@ -37,9 +37,9 @@ static void open_rig(const char *model, bool serial, rig *r)
     *r = (rig){0};
     char folder[512];
     snprintf(folder, sizeof folder, "%s/%s", VKLM_TEST_DATA, model);
-    must(vklm_checkpoint_open(folder, &r->checkpoint));
-    vklm_status status = vklm_gpu_instance_create(
-        &(vklm_gpu_instance_params){.validation = true}, &r->instance);
+    must(vklm_source_open(folder, false, &r->source));
+    vklm_status status =
+        vklm_gpu_instance_create(&(vklm_gpu_instance_params){.validation = true}, &r->instance);
     if (status == VKLM_NO_DEVICE)
         cr_skip_test("no Vulkan: %s", vklm_error_message());
     cr_assert(status == VKLM_OK, "%s", vklm_error_message());
@@ -48,11 +48,12 @@ static void open_rig(const char *model, bool serial, rig *r)
     must(vklm_gpu_device_open(r->instance, index, &(vklm_gpu_device_params){.serial = serial},
                               &r->device));
     vklm_weights_plan *plan;
-    must(vklm_weights_plan_create(r->checkpoint, vklm_gpu_device_caps(r->device), &plan));
-    must(vklm_weights_load(plan, r->device, NULL, NULL, &r->weights));
+    must(vklm_weights_plan_create(&r->source, VKLM_WEIGHTS_F16, vklm_gpu_device_caps(r->device),
+                                  &plan));
+    must(vklm_weights_load(plan, r->device, NULL, &r->weights));
     vklm_weights_plan_destroy(plan);
     const vklm_arch *a = &r->weights->arch;
-    must(vklm_kv_cache_init(r->device, a, N_CTX, &r->kv));
+    must(vklm_kv_cache_init(r->device, a, VKLM_KV_F16, N_CTX, &r->kv));
     must(vklm_activations_init(r->device, a, N_CTX, &r->activations));
     must(vklm_gpu_buffer_create(r->device, VKLM_GPU_MEMORY_READBACK,
                                 (uint64_t)(a->n_layers + 1) * N_IDS * a->n_hidden * sizeof(float),
@@ -61,7 +62,7 @@ static void open_rig(const char *model, bool serial, rig *r)
         r->ids[i] = (i * i * 37 + 11 * i + 5) % a->n_vocab;
     r->hidden = vklm_alloc((size_t)(a->n_layers + 1) * N_IDS * a->n_hidden, sizeof *r->hidden);
     r->logits = vklm_alloc((size_t)N_IDS * a->n_vocab, sizeof *r->logits);
-    cr_assert(vklm_ref_forward(r->checkpoint, r->ids, N_IDS, true, r->hidden, r->logits));
+    cr_assert(vklm_ref_forward(r->source.checkpoint, r->ids, N_IDS, true, r->hidden, r->logits));
 }
 
 static void close_rig(rig *r)
@@ -73,7 +74,7 @@ static void close_rig(rig *r)
     vklm_weights_destroy(r->weights);
     vklm_gpu_device_close(r->device);
     vklm_gpu_instance_destroy(r->instance);
-    vklm_checkpoint_close(r->checkpoint);
+    vklm_source_close(&r->source);
     free(r->hidden);
     free(r->logits);
     cr_assert_eq(messages, 0, "%u validation messages", messages);
@@ -90,9 +91,10 @@ static double relative_error(const float *got, const double *want, size_t n)
     return sqrt(distance / length); // a NaN stays one, and fails every comparison
 }
 
-// f32 sums of a few hundred terms are good to about 1e-6 of a vector's length. What remains: a key or value
-// that lies on the border between two f16 numbers is rounded to the other one now and then, and each such
-// element moves a row by up to 5e-5. The bound is the cache's unit roundoff, what it would be if all did.
+// f32 sums of a few hundred terms are good to about 1e-6 of a vector's length. What remains: a key
+// or value that lies on the border between two f16 numbers is rounded to the other one now and
+// then, and each such element moves a row by up to 5e-5. The bound is the cache's unit roundoff,
+// what it would be if all did.
 static const double BOUND = 0x1p-11;
 
 static vklm_status keep_logits(void *opaque, uint32_t first, uint32_t n, const float *logits)

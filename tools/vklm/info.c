@@ -7,11 +7,14 @@
 #include <vklm/vklm.h>
 
 #include "base/json.h"
+#include "vklm/console.h"
 #include "vklm/options.h"
 
-static const char help[] = "usage: vklm info MODEL [--json]\n\n"
-                           "Checks a model folder (config.json and every tensor's shape) and shows what it "
-                           "holds.\nNeeds no device.\n";
+static const char help[] =
+    "usage: vklm info MODEL [--json] [--verify]\n\n"
+    "Checks a model folder (config.json and every tensor's shape) and shows what it "
+    "holds.\nNeeds no device. --verify reads a packed model's weights and checks "
+    "their checksums.\n";
 
 static void print_text(const char *folder, const vklm_model_info *m)
 {
@@ -68,22 +71,27 @@ static void print_json(const vklm_model_info *m)
 
 int vklm_command_info(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {0}};
-    bool json = false;
+    static const struct option options[] = {{"json", no_argument, NULL, 'j'},
+                                            {"verify", no_argument, NULL, 'v'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
+    bool json = false, verify = false;
     for (int o; (o = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
         if (o == 'h') {
             fputs(help, stdout);
             return 0;
         }
-        if (o != 'j')
+        if (o != 'j' && o != 'v')
             return 2;
-        json = true;
+        json = json || o == 'j';
+        verify = verify || o == 'v';
     }
     if (optind != argc - 1)
         return vklm_options_misused("info", "takes one model folder");
     vklm_model_info info;
     if (vklm_model_info_load(argv[optind], &info) != VKLM_OK)
+        return vklm_options_failed();
+    if (verify && vklm_model_verify(argv[optind], vklm_console_load_progress, NULL) != VKLM_OK)
         return vklm_options_failed();
     if (json)
         print_json(&info);

@@ -15,6 +15,8 @@ static const struct {
     {"chat", vklm_command_chat, "talk to a model in the terminal"},
     {"devices", vklm_command_devices, "list the Vulkan devices and what they can do"},
     {"info", vklm_command_info, "show what a model folder holds"},
+    {"plan", vklm_command_plan, "what a model needs on the device, before it is loaded"},
+    {"pack", vklm_command_pack, "write a copy of a model with 8- or 4-bit weights"},
     {"tokenize", vklm_command_tokenize, "text to token ids"},
     {"detokenize", vklm_command_detokenize, "token ids to text"},
     {"logits", vklm_command_logits, "write the logits of a text to a file"},
