@@ -113,14 +113,16 @@ struct vklm_args_matvec_qkv {
     VKLM_ADDRESS step;   // vklm_args_step
     VKLM_ADDRESS rope;   // f32 [n_ctx, head_dim / 2, 2]: cos, sin
     VKLM_ADDRESS q;      // f32 [n_heads, head_dim] out
-    VKLM_ADDRESS k;      // f16 [n_kv_heads, n_ctx, head_dim] out, one position of it
+    VKLM_ADDRESS k;      // f16 or q8 [n_kv_heads, n_ctx, head_dim] out, one position of it
     VKLM_ADDRESS v;      // the same
+    VKLM_ADDRESS scratch;  // q8: f32 [2 * n_kv_heads, head_dim]: k, v
+    VKLM_ADDRESS counters; // q8: u32 [2 * n_kv_heads], zero between dispatches
     VKLM_U32 n_cols, n_heads, n_kv_heads, head_dim, n_ctx;
 };
 
 struct vklm_args_attention_decode {
     VKLM_ADDRESS q;       // f32 [n_heads, head_dim]
-    VKLM_ADDRESS k;       // f16 [n_kv_heads, n_ctx, head_dim]
+    VKLM_ADDRESS k;       // f16 or q8 [n_kv_heads, n_ctx, head_dim]
     VKLM_ADDRESS v;       // the same
     VKLM_ADDRESS step;    // vklm_args_step
     VKLM_ADDRESS y;       // f32 [n_heads, head_dim] out
@@ -140,7 +142,7 @@ struct vklm_args_matmul {
 struct vklm_args_rope_kv {
     VKLM_ADDRESS qkv;  // f32 [n_tokens, (n_heads + 2 * n_kv_heads) * head_dim]; q is rotated in place
     VKLM_ADDRESS rope; // f32 [n_ctx, head_dim / 2, 2]: cos, sin
-    VKLM_ADDRESS k;    // f16 [n_kv_heads, n_ctx, head_dim] out, n_tokens positions of it
+    VKLM_ADDRESS k;    // f16 or q8 [n_kv_heads, n_ctx, head_dim] out, n_tokens positions of it
     VKLM_ADDRESS v;    // the same
     VKLM_U32 n_tokens, position, n_heads, n_kv_heads, head_dim, n_ctx;
 };

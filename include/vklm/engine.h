@@ -34,7 +34,7 @@ vklm_status vklm_weights_kind_find(const char *name, vklm_weights_kind *out_kind
 typedef enum vklm_kv_kind {
     VKLM_KV_AUTO = 0, // f16 where it fits, else q8
     VKLM_KV_F16,
-    VKLM_KV_Q8, // 8.5 bits; f16 where head_dim is no multiple of 32
+    VKLM_KV_Q8, // 8.5 bits; f16 where head_dim is no multiple of 64
     VKLM_KV_KINDS,
 } vklm_kv_kind;
 

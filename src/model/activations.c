@@ -1,6 +1,5 @@
 #include "model/activations.h"
 
-
 #include "gpu/cmd.h"
 #include "ops/attention.h"
 #include "ops/sample.h"
@@ -13,7 +12,7 @@ enum {
 
 typedef struct {
     vklm_gpu_slot step, tokens, x, xn, qkv, heads, gate_up, mlp, logits, partial, counters, settings, counts, list,
-        candidates;
+        candidates, kv_row, kv_counters;
 } slots;
 
 static uint32_t max_tokens(const vklm_gpu_caps *caps, uint32_t n_ctx)
@@ -46,6 +45,8 @@ static vklm_status lay_out(const vklm_gpu_caps *caps, const vklm_arch *arch, uin
         {&s->counts, arch->n_vocab * word},
         {&s->list, vklm_op_sample_scratch(arch->n_vocab)},
         {&s->candidates, VKLM_SAMPLE_MOST * 2 * word},
+        {&s->kv_row, 2 * (uint64_t)arch->n_kv_heads * arch->head_dim * word},
+        {&s->kv_counters, 2 * (uint64_t)arch->n_kv_heads * word},
     };
     vklm_gpu_layout_init(caps, layout);
     vklm_status status = VKLM_OK;
@@ -75,6 +76,7 @@ static vklm_status clear_counters(vklm_gpu_device *device, const vklm_activation
     vklm_gpu_cmd_begin(cmd);
     vklm_gpu_cmd_fill(cmd, "clear counters", a->counters, 0);
     vklm_gpu_cmd_fill(cmd, "clear list", a->list, 0);
+    vklm_gpu_cmd_fill(cmd, "clear counters", a->kv_counters, 0);
     status = vklm_gpu_cmd_end(cmd);
     if (status == VKLM_OK)
         status = vklm_gpu_cmd_submit(cmd);
@@ -109,6 +111,7 @@ vklm_status vklm_activations_init(vklm_gpu_device *device, const vklm_arch *arch
         {&out->partial, s.partial}, {&out->counters, s.counters},
         {&out->settings, s.settings}, {&out->counts, s.counts},
         {&out->list, s.list}, {&out->candidates, s.candidates},
+        {&out->kv_row, s.kv_row}, {&out->kv_counters, s.kv_counters},
     };
     for (size_t i = 0; i < sizeof views / sizeof *views; i++)
         *views[i].view = vklm_gpu_arena_view(out->arena, views[i].slot);

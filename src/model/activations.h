@@ -25,6 +25,8 @@ typedef struct {
     vklm_gpu_view settings;  // vklm_args_sampling
     vklm_gpu_view counts;    // u32 [n_vocab]: which ids occurred, and how often they were generated
     vklm_gpu_view list, candidates; // sample's
+    vklm_gpu_view kv_row;      // f32 [2 n_kv_heads, head_dim]: keys and values on their way to a q8 cache
+    vklm_gpu_view kv_counters; // u32 [2 n_kv_heads], zero between dispatches
     vklm_gpu_arena *arena;
     vklm_gpu_buffer *upload;   // host → step, tokens
     vklm_gpu_buffer *readback; // logits → host

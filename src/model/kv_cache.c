@@ -5,8 +5,7 @@
 
 #include "base/array.h"
 #include "gpu/device.h"
-
-enum { BLOCK = 32 }; // elements of a head that share a scale in q8
+#include "quant/format.h"
 
 static const char *const kinds[VKLM_KV_KINDS] = {
     [VKLM_KV_AUTO] = "auto", [VKLM_KV_F16] = "f16", [VKLM_KV_Q8] = "q8"};
@@ -28,14 +27,14 @@ vklm_status vklm_kv_kind_find(const char *name, vklm_kv_kind *out_kind)
 
 vklm_kv_kind vklm_kv_cache_kind(const vklm_arch *arch, vklm_kv_kind kind)
 {
-    (void)arch, (void)kind;
-    return VKLM_KV_F16;
+    return kind == VKLM_KV_Q8 && arch->head_dim % 64 == 0 ? VKLM_KV_Q8 : VKLM_KV_F16;
 }
 
 uint64_t vklm_kv_cache_layer_bytes(const vklm_arch *arch, vklm_kv_kind kind, uint32_t n_ctx)
 {
-    uint64_t n = (uint64_t)arch->n_kv_heads * n_ctx * arch->head_dim;
-    return vklm_kv_cache_kind(arch, kind) == VKLM_KV_Q8 ? n + n / BLOCK * 2 : n * 2;
+    vklm_format format =
+        vklm_kv_cache_kind(arch, kind) == VKLM_KV_Q8 ? VKLM_FORMAT_Q8 : VKLM_FORMAT_F16;
+    return vklm_format_bytes(format, arch->n_kv_heads * n_ctx, arch->head_dim);
 }
 
 vklm_status vklm_kv_cache_init(vklm_gpu_device *device, const vklm_arch *arch, vklm_kv_kind kind,

@@ -20,6 +20,7 @@ void vklm_layer_decode_record(vklm_gpu_cmd *cmd, const vklm_weights *weights, ui
     const vklm_arch *arch = &weights->arch;
     const vklm_layer_weights *w = &weights->layers[layer];
     const vklm_kv_layer *cache = &kv->layers[layer];
+    const bool q8 = kv->kind == VKLM_KV_Q8;
     const uint64_t n_q = (uint64_t)arch->n_heads * arch->head_dim;
     vklm_gpu_view x = vklm_activations_floats(a->x, 0, arch->n_hidden);
     vklm_gpu_view xn = vklm_activations_floats(a->xn, 0, arch->n_hidden);
@@ -39,6 +40,9 @@ void vklm_layer_decode_record(vklm_gpu_cmd *cmd, const vklm_weights *weights, ui
                                        .q = q,
                                        .k = cache->k,
                                        .v = cache->v,
+                                       .scratch = q8 ? a->kv_row : (vklm_gpu_view){0},
+                                       .counters = q8 ? a->kv_counters : (vklm_gpu_view){0},
+                                       .kv_q8 = q8,
                                        .n_heads = arch->n_heads,
                                        .n_kv_heads = arch->n_kv_heads,
                                        .head_dim = arch->head_dim,
@@ -57,6 +61,7 @@ void vklm_layer_decode_record(vklm_gpu_cmd *cmd, const vklm_weights *weights, ui
                                              .n_kv_heads = arch->n_kv_heads,
                                              .head_dim = arch->head_dim,
                                              .n_ctx = kv->n_ctx,
+                                             .kv_q8 = q8,
                                          });
     // x += W heads; xn = norm(x)
     vklm_op_matvec_residual_record(cmd, &(vklm_op_matvec_residual){
@@ -93,6 +98,7 @@ void vklm_layer_prefill_record(vklm_gpu_cmd *cmd, const vklm_weights *weights, u
     const vklm_arch *arch = &weights->arch;
     const vklm_layer_weights *w = &weights->layers[layer];
     const vklm_kv_layer *cache = &kv->layers[layer];
+    const bool q8 = kv->kind == VKLM_KV_Q8;
     const uint64_t n = n_tokens, n_q = (uint64_t)arch->n_heads * arch->head_dim;
     vklm_gpu_view x = vklm_activations_floats(a->x, 0, n * arch->n_hidden);
     vklm_gpu_view xn = vklm_activations_floats(a->xn, 0, n * arch->n_hidden);
@@ -101,11 +107,9 @@ void vklm_layer_prefill_record(vklm_gpu_cmd *cmd, const vklm_weights *weights, u
     vklm_gpu_view gate_up = vklm_activations_floats(a->gate_up, 0, n * w->gate_up.n_rows);
     vklm_gpu_view mlp = vklm_activations_floats(a->mlp, 0, n * arch->n_intermediate);
 
-    vklm_op_matmul_record(cmd, &(vklm_op_matmul){.label = "qkv",
-                                                 .weight = &w->qkv,
-                                                 .x = xn,
-                                                 .y = qkv,
-                                                 .n_tokens = n_tokens});
+    vklm_op_matmul_record(
+        cmd, &(vklm_op_matmul){
+                 .label = "qkv", .weight = &w->qkv, .x = xn, .y = qkv, .n_tokens = n_tokens});
     vklm_op_rope_kv_record(cmd, &(vklm_op_rope_kv){
                                     .qkv = qkv,
                                     .rope = weights->rope,
@@ -117,6 +121,7 @@ void vklm_layer_prefill_record(vklm_gpu_cmd *cmd, const vklm_weights *weights, u
                                     .n_kv_heads = arch->n_kv_heads,
                                     .head_dim = arch->head_dim,
                                     .n_ctx = kv->n_ctx,
+                                    .kv_q8 = q8,
                                 });
     vklm_op_attention_prefill_record(cmd, &(vklm_op_attention_prefill){
                                               .qkv = qkv,
@@ -129,6 +134,7 @@ void vklm_layer_prefill_record(vklm_gpu_cmd *cmd, const vklm_weights *weights, u
                                               .n_kv_heads = arch->n_kv_heads,
                                               .head_dim = arch->head_dim,
                                               .n_ctx = kv->n_ctx,
+                                              .kv_q8 = q8,
                                           });
     vklm_op_matmul_record(cmd, &(vklm_op_matmul){.label = "attention out",
                                                  .weight = &w->out,

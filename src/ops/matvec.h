@@ -37,11 +37,14 @@ void vklm_op_matvec_residual_record(vklm_gpu_cmd *cmd, const vklm_op_matvec_resi
 
 // (q | k | v) = W x with rotary embedding of q and k; k and v go to the cache at step.position.
 // weight: [(n_heads + 2 n_kv_heads) * head_dim, n_cols]; rope: [n_ctx, head_dim / 2, 2] (cos, sin);
-// q: [n_heads, head_dim]; k, v: f16 [n_kv_heads, n_ctx, head_dim]. head_dim % 4 == 0
+// q: [n_heads, head_dim]; k, v: f16 [n_kv_heads, n_ctx, head_dim], head_dim % 4 == 0; or, with
+// kv_q8, q8 (quant/format.h) of that shape, head_dim % 64 == 0, and then scratch: [2 n_kv_heads,
+// head_dim] and counters: u32 [2 n_kv_heads], zero before and after
 typedef struct {
     const char *label;
     const vklm_weight *weight;
-    vklm_gpu_view x, step, rope, q, k, v;
+    vklm_gpu_view x, step, rope, q, k, v, scratch, counters;
+    bool kv_q8;
     uint32_t n_heads, n_kv_heads, head_dim, n_ctx;
 } vklm_op_matvec_qkv;
 void vklm_op_matvec_qkv_record(vklm_gpu_cmd *cmd, const vklm_op_matvec_qkv *op);

@@ -11,6 +11,7 @@ const char *vklm_tune_shader(vklm_family family, vklm_format format)
     static const char *const shaders[VKLM_FAMILY_COUNT][VKLM_FORMAT_COUNT] = {
         [VKLM_FAMILY_MATVEC] = FORMATS(matvec),
         [VKLM_FAMILY_MATVEC_QKV] = FORMATS(matvec_qkv),
+        [VKLM_FAMILY_MATVEC_QKV_KVQ8] = FORMATS(matvec_qkv_kvq8),
         [VKLM_FAMILY_MATVEC_SWIGLU] = FORMATS(matvec_swiglu),
         [VKLM_FAMILY_MATVEC_RESIDUAL] = FORMATS(matvec_residual),
         [VKLM_FAMILY_MATMUL] = FORMATS(matmul),

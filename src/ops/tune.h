@@ -11,6 +11,7 @@
 typedef enum {
     VKLM_FAMILY_MATVEC = 0,
     VKLM_FAMILY_MATVEC_QKV,
+    VKLM_FAMILY_MATVEC_QKV_KVQ8,
     VKLM_FAMILY_MATVEC_SWIGLU,
     VKLM_FAMILY_MATVEC_RESIDUAL,
     VKLM_FAMILY_MATMUL,
@@ -30,7 +31,7 @@ typedef struct {
     uint32_t attention_lanes;     // of attention_decode
     uint32_t attention_chunk;     // KV positions per split
     uint32_t tile_tokens, tile_rows; // of matmul
-    uint32_t prefill_tokens;      // tokens per prefill chunk
+    uint32_t prefill_tokens;         // tokens per prefill chunk
 } vklm_tuning;
 
 vklm_tuning vklm_tune_select(const vklm_gpu_caps *caps);

@@ -290,3 +290,23 @@ void vklm_lab_check(const char *what, const float *got, const double *want, cons
     }
     cr_log_info("%s: at most %.3f of the bound", what, worst);
 }
+
+void vklm_lab_check_q8(const char *what, const void *matrix, uint32_t n_rows, uint32_t n_cols,
+                       uint32_t row, const double *want, const double *magnitude, double factor)
+{
+    float *got = vklm_alloc(n_cols, sizeof *got);
+    vklm_format_unpack_rows(VKLM_FORMAT_Q8, matrix, n_rows, n_cols, row, 1, got);
+    for (uint32_t block = 0; block < n_cols; block += 32) {
+        double most = 0;
+        for (uint32_t i = block; i < block + 32; i++)
+            most = fmax(most, fabs(want[i]));
+        for (uint32_t i = block; i < block + 32; i++) {
+            // packHalf2x16 may cut where it should round: the largest element then lies a bit past
+            // 127.
+            double bound = most * (0.5 / 127 + 0x1p-10) + factor * 0x1p-24 * magnitude[i] + 1e-30;
+            cr_assert(fabs((double)got[i] - want[i]) <= bound,
+                      "%s: element %u is %.9g, wanted %.9g", what, i, (double)got[i], want[i]);
+        }
+    }
+    free(got);
+}

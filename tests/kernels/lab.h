@@ -49,6 +49,12 @@ const float *vklm_lab_sizes(const vklm_lab *lab, const float *values);
 void vklm_lab_matmul(const vklm_lab *lab, const float *values, const double *x, size_t n_tokens,
                      size_t n_rows, size_t n_cols, double *y, double *magnitude);
 
+// Checks one row of a q8 matrix that a kernel has made against values good to factor * 2^-24 *
+// magnitude: each block of 32 may be off by half a step of its scale, and a little where the scale
+// itself was rounded.
+void vklm_lab_check_q8(const char *what, const void *matrix, uint32_t n_rows, uint32_t n_cols,
+                       uint32_t row, const double *want, const double *magnitude, double factor);
+
 // Records with `record`, runs, checks the canaries of every output, runs once more in a serial
 // command buffer and checks for the same bits. Afterwards vklm_lab_read gives an output's floats
 // (freed by the lab).

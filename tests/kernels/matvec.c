@@ -216,11 +216,14 @@ typedef struct {
     uint32_t n_heads, n_kv_heads, head_dim, n_cols, position;
 } qkv_case;
 
-static void check_qkv(vklm_lab *lab, vklm_format format, qkv_case c)
+static void check_qkv(vklm_lab *lab, vklm_format format, qkv_case c, bool kv_q8)
 {
     enum { N_CTX = 24 };
     const uint32_t n_all = c.n_heads + 2 * c.n_kv_heads, d = c.head_dim, n = n_all * d;
     const size_t cache = (size_t)c.n_kv_heads * N_CTX * d;
+    const size_t words =
+        kv_q8 ? (size_t)vklm_format_bytes(VKLM_FORMAT_Q8, c.n_kv_heads * N_CTX, d) / 4 : cache / 2;
+    float *zeros = calloc(2 * c.n_kv_heads, sizeof *zeros);
     const float *values;
     float *x = malloc(c.n_cols * sizeof *x), *rope = malloc(N_CTX * d * sizeof *rope);
     double *y = malloc(n * sizeof *y), *size = malloc(n * sizeof *size);
@@ -235,8 +238,11 @@ static void check_qkv(vklm_lab *lab, vklm_format format, qkv_case c)
         .step = vklm_lab_input(lab, &step, sizeof step),
         .rope = vklm_lab_input(lab, rope, N_CTX * d * sizeof *rope),
         .q = vklm_lab_output(lab, NULL, c.n_heads * d),
-        .k = vklm_lab_output(lab, NULL, cache / 2),
-        .v = vklm_lab_output(lab, NULL, cache / 2),
+        .k = vklm_lab_output(lab, NULL, words),
+        .v = vklm_lab_output(lab, NULL, words),
+        .scratch = vklm_lab_output(lab, NULL, 2 * c.n_kv_heads * d),
+        .counters = vklm_lab_output(lab, zeros, 2 * c.n_kv_heads),
+        .kv_q8 = kv_q8,
         .n_heads = c.n_heads,
         .n_kv_heads = c.n_kv_heads,
         .head_dim = d,
@@ -262,27 +268,42 @@ static void check_qkv(vklm_lab *lab, vklm_format format, qkv_case c)
     const uint16_t *v = (const uint16_t *)(const void *)vklm_lab_read(lab, op.v);
     for (uint32_t h = 0; h < c.n_kv_heads; h++) {
         size_t at = ((size_t)h * N_CTX + c.position) * d, row = (c.n_heads + h) * d;
+        if (kv_q8) {
+            size_t value = row + c.n_kv_heads * d;
+            vklm_lab_check_q8("k", k, c.n_kv_heads * N_CTX, d, h * N_CTX + c.position, y + row,
+                              size + row, factor);
+            vklm_lab_check_q8("v", v, c.n_kv_heads * N_CTX, d, h * N_CTX + c.position, y + value,
+                              size + value, factor);
+            continue;
+        }
         check_f16("k", k + at, y + row, size + row, d, factor);
         check_f16("v", v + at, y + row + c.n_kv_heads * d, size + row + c.n_kv_heads * d, d,
                   factor);
     }
-    for (size_t i = 0; i < cache; i++) // the other positions keep their poison
+    for (size_t i = 0; i < cache && !kv_q8; i++) // the other positions keep their poison
         if (i / d % N_CTX != c.position)
             cr_assert(isnan(*(vklm_lab_read(lab, op.k) + i / 2)), "k: a write at element %zu", i);
-    free(x), free(xd), free(rope), free(y), free(size);
+    for (size_t i = 0; i < cache / 4 && kv_q8; i++)
+        if (i * 4 / d % N_CTX != c.position)
+            cr_assert(isnan(*(vklm_lab_read(lab, op.k) + i)), "k: a write at word %zu", i);
+    for (uint32_t i = 0; i < 2 * c.n_kv_heads; i++)
+        cr_assert_eq(vklm_lab_read(lab, op.counters)[i], 0, "counter %u is not 0", i);
+    free(x), free(xd), free(rope), free(y), free(size), free(zeros);
     vklm_lab_clear(lab);
 }
 
 Test(matvec, qkv_with_rotary_embedding)
 {
     static const qkv_case cases[] = {
-        {1, 1, 8, 8, 0},       {2, 2, 64, 256, 5}, {4, 2, 32, 96, 23}, {4, 1, 80, 160, 7},
-        {2, 2, 128, 2048, 11}, {2, 1, 96, 40, 1},  {2, 2, 256, 64, 3}, {2, 1, 32, 768, 20},
+        {1, 1, 8, 8, 0},    {2, 2, 64, 256, 5},    {4, 2, 32, 96, 23},
+        {4, 1, 80, 160, 7}, {2, 2, 128, 2048, 11}, {2, 1, 96, 40, 1},
+        {2, 2, 256, 64, 3}, {2, 1, 32, 768, 20},   {4, 4, 64, 256, 23},
     };
     vklm_lab *lab = open_or_skip();
     for (int format = 0; format < VKLM_FORMAT_COUNT; format++)
         for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-            if (fits((vklm_format)format, cases[i].n_cols))
-                check_qkv(lab, (vklm_format)format, cases[i]);
+            for (int q8 = 0; q8 <= (cases[i].head_dim % 64 == 0); q8++)
+                if (fits((vklm_format)format, cases[i].n_cols))
+                    check_qkv(lab, (vklm_format)format, cases[i], q8);
     vklm_lab_close(lab);
 }

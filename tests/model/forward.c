@@ -7,7 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <vklm/convert.h>
+
 #include "base/array.h"
+#include "base/file.h"
 #include "gpu/stage.h"
 #include "model/decode_plan.h"
 #include "model/prefill.h"
@@ -17,6 +20,11 @@ enum { N_IDS = 21, N_CTX = 40 };
 
 static const char *const models[] = {"random-hd128", "random-gqa", "demo-dense"};
 enum { N_MODELS = sizeof models / sizeof *models };
+
+// As stored, and packed: the reference reads the same packed bytes.
+static const vklm_weights_kind kinds[] = {VKLM_WEIGHTS_F16, VKLM_WEIGHTS_Q8, VKLM_WEIGHTS_MIXED,
+                                          VKLM_WEIGHTS_Q4};
+enum { N_KINDS = sizeof kinds / sizeof *kinds, N_CASES = N_MODELS * N_KINDS };
 
 #define must(call) cr_assert((call) == VKLM_OK, "%s", vklm_error_message())
 
@@ -32,12 +40,29 @@ typedef struct {
     double *hidden, *logits; // of the reference: [n_layers + 1, N_IDS, n_hidden], [N_IDS, n_vocab]
 } rig;
 
-static void open_rig(const char *model, bool serial, rig *r)
+// A packed copy of a model, opened; nothing of it stays in the file system.
+static void open_packed(const char *folder, vklm_weights_kind kind, vklm_source *out)
+{
+    char temporary[] = "/tmp/vklm-packed-XXXXXX", packed[64];
+    cr_assert(mkdtemp(temporary));
+    snprintf(packed, sizeof packed, "%s/model", temporary);
+    must(vklm_model_pack(
+        &(vklm_pack_params){.model_dir = folder, .out_dir = packed, .weights = kind}));
+    must(vklm_source_open(packed, false, out));
+    vklm_file_remove_folder(packed);
+    vklm_file_remove_folder(temporary);
+}
+
+static void open_rig(const char *model, vklm_weights_kind kind, vklm_kv_kind kv, bool serial,
+                     rig *r)
 {
     *r = (rig){0};
     char folder[512];
     snprintf(folder, sizeof folder, "%s/%s", VKLM_TEST_DATA, model);
-    must(vklm_source_open(folder, false, &r->source));
+    if (kind == VKLM_WEIGHTS_F16)
+        must(vklm_source_open(folder, false, &r->source));
+    else
+        open_packed(folder, kind, &r->source);
     vklm_status status =
         vklm_gpu_instance_create(&(vklm_gpu_instance_params){.validation = true}, &r->instance);
     if (status == VKLM_NO_DEVICE)
@@ -48,12 +73,12 @@ static void open_rig(const char *model, bool serial, rig *r)
     must(vklm_gpu_device_open(r->instance, index, &(vklm_gpu_device_params){.serial = serial},
                               &r->device));
     vklm_weights_plan *plan;
-    must(vklm_weights_plan_create(&r->source, VKLM_WEIGHTS_F16, vklm_gpu_device_caps(r->device),
+    must(vklm_weights_plan_create(&r->source, VKLM_WEIGHTS_AUTO, vklm_gpu_device_caps(r->device),
                                   &plan));
     must(vklm_weights_load(plan, r->device, NULL, &r->weights));
     vklm_weights_plan_destroy(plan);
     const vklm_arch *a = &r->weights->arch;
-    must(vklm_kv_cache_init(r->device, a, VKLM_KV_F16, N_CTX, &r->kv));
+    must(vklm_kv_cache_init(r->device, a, kv, N_CTX, &r->kv));
     must(vklm_activations_init(r->device, a, N_CTX, &r->activations));
     must(vklm_gpu_buffer_create(r->device, VKLM_GPU_MEMORY_READBACK,
                                 (uint64_t)(a->n_layers + 1) * N_IDS * a->n_hidden * sizeof(float),
@@ -62,7 +87,7 @@ static void open_rig(const char *model, bool serial, rig *r)
         r->ids[i] = (i * i * 37 + 11 * i + 5) % a->n_vocab;
     r->hidden = vklm_alloc((size_t)(a->n_layers + 1) * N_IDS * a->n_hidden, sizeof *r->hidden);
     r->logits = vklm_alloc((size_t)N_IDS * a->n_vocab, sizeof *r->logits);
-    cr_assert(vklm_ref_forward(r->source.checkpoint, r->ids, N_IDS, true, r->hidden, r->logits));
+    cr_assert(vklm_ref_forward(&r->source, r->ids, N_IDS, true, r->hidden, r->logits));
 }
 
 static void close_rig(rig *r)
@@ -137,15 +162,19 @@ static void check_rows(const char *what, const float *got, const double *want, s
 
 Test(forward, prefill_follows_the_reference)
 {
-    for (int m = 0; m < N_MODELS; m++) {
+    for (int c = 0; c < N_CASES; c++) {
+        const char *model = models[c / N_KINDS];
+        const vklm_weights_kind kind = kinds[c % N_KINDS];
         rig r;
         float *logits;
-        open_rig(models[m], false, &r);
+        open_rig(model, kind, VKLM_KV_F16, false, &r);
         const vklm_arch *a = &r.weights->arch;
         run_prefill(&r, &logits);
-        check_rows(models[m], vklm_gpu_buffer_map(r.tap), r.hidden,
-                   (size_t)(a->n_layers + 1) * N_IDS, a->n_hidden);
-        check_rows(models[m], logits, r.logits, N_IDS, a->n_vocab);
+        char what[64];
+        snprintf(what, sizeof what, "%s, %s", model, vklm_weights_kind_name(kind));
+        check_rows(what, vklm_gpu_buffer_map(r.tap), r.hidden, (size_t)(a->n_layers + 1) * N_IDS,
+                   a->n_hidden);
+        check_rows(what, logits, r.logits, N_IDS, a->n_vocab);
         free(logits);
         close_rig(&r);
     }
@@ -153,9 +182,11 @@ Test(forward, prefill_follows_the_reference)
 
 Test(forward, decode_follows_the_reference)
 {
-    for (int m = 0; m < N_MODELS; m++) {
+    for (int c = 0; c < N_CASES; c++) {
+        const char *model = models[c / N_KINDS];
+        const vklm_weights_kind kind = kinds[c % N_KINDS];
         rig r;
-        open_rig(models[m], false, &r);
+        open_rig(model, kind, VKLM_KV_F16, false, &r);
         const vklm_arch *a = &r.weights->arch;
         vklm_decode_plan plan;
         vklm_gpu_view tap = vklm_activations_floats(vklm_gpu_buffer_view(r.tap), 0,
@@ -169,14 +200,14 @@ Test(forward, decode_follows_the_reference)
                 const float *got = (const float *)vklm_gpu_buffer_map(r.tap) + layer * a->n_hidden;
                 const double *want = r.hidden + ((size_t)layer * N_IDS + t) * a->n_hidden;
                 double error = relative_error(got, want, a->n_hidden);
-                cr_assert(error <= BOUND, "%s: token %u after layer %u: error %.3g", models[m], t,
+                cr_assert(error <= BOUND, "%s: token %u after layer %u: error %.3g", model, t,
                           layer, error);
             }
             double error = relative_error(logits, r.logits + (size_t)t * a->n_vocab, a->n_vocab);
-            cr_assert(error <= BOUND, "%s: logits of token %u: error %.3g", models[m], t, error);
+            cr_assert(error <= BOUND, "%s: logits of token %u: error %.3g", model, t, error);
             worst = fmax(worst, error);
         }
-        fprintf(stderr, "%s: decode, relative error at most %.2g\n", models[m], worst);
+        fprintf(stderr, "%s: decode, relative error at most %.2g\n", model, worst);
         vklm_decode_plan_finish(&plan);
         close_rig(&r);
     }
@@ -185,11 +216,13 @@ Test(forward, decode_follows_the_reference)
 // Barriers are derived: leaving one out would show here as a difference, on a device that overlaps.
 Test(forward, serial_gives_the_same_bits)
 {
-    for (int m = 0; m < N_MODELS; m++) {
+    for (int c = 0; c < N_CASES; c++) {
+        const char *model = models[c / N_KINDS];
+        const vklm_weights_kind kind = kinds[c % N_KINDS];
         float *logits[2], *decoded[2];
         for (int serial = 0; serial < 2; serial++) {
             rig r;
-            open_rig(models[m], serial, &r);
+            open_rig(model, kind, kind == VKLM_WEIGHTS_F16 ? VKLM_KV_F16 : VKLM_KV_Q8, serial, &r);
             run_prefill(&r, &logits[serial]);
             size_t n = (size_t)N_IDS * r.weights->arch.n_vocab;
             decoded[serial] = vklm_alloc(n, sizeof(float));
@@ -204,9 +237,9 @@ Test(forward, serial_gives_the_same_bits)
             vklm_decode_plan_finish(&plan);
             if (serial) {
                 cr_assert_eq(memcmp(logits[0], logits[1], n * sizeof(float)), 0, "%s: prefill",
-                             models[m]);
+                             model);
                 cr_assert_eq(memcmp(decoded[0], decoded[1], n * sizeof(float)), 0, "%s: decode",
-                             models[m]);
+                             model);
             }
             close_rig(&r);
         }
@@ -219,7 +252,7 @@ Test(forward, serial_gives_the_same_bits)
 Test(forward, decode_keeps_its_budget_of_dispatches)
 {
     rig r;
-    open_rig("random-hd128", false, &r);
+    open_rig("random-hd128", VKLM_WEIGHTS_Q4, VKLM_KV_Q8, false, &r);
     vklm_decode_plan plan;
     must(vklm_decode_plan_init(r.device, r.weights, &r.kv, &r.activations, (vklm_gpu_view){0}, &plan));
     const vklm_gpu_cmd *const cmds[] = {plan.run, plan.chain};

@@ -1,6 +1,7 @@
 #include "ref/model.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,35 +9,81 @@
 #include "quant/format.h"
 #include "ref/ops.h"
 
-static float *weights_of(const vklm_checkpoint *c, vklm_tensor_role role, uint32_t layer)
+// The matrix that holds a role's rows in a packed model, and the roles that it is made of.
+static const struct {
+    vklm_matrix_class class;
+    vklm_tensor_role first, last;
+} packed_as[VKLM_TENSOR_ROLES] = {
+    [VKLM_TENSOR_EMBED] = {VKLM_MATRIX_EMBED, VKLM_TENSOR_EMBED, VKLM_TENSOR_EMBED},
+    [VKLM_TENSOR_Q] = {VKLM_MATRIX_QKV, VKLM_TENSOR_Q, VKLM_TENSOR_V},
+    [VKLM_TENSOR_K] = {VKLM_MATRIX_QKV, VKLM_TENSOR_Q, VKLM_TENSOR_V},
+    [VKLM_TENSOR_V] = {VKLM_MATRIX_QKV, VKLM_TENSOR_Q, VKLM_TENSOR_V},
+    [VKLM_TENSOR_O] = {VKLM_MATRIX_OUT, VKLM_TENSOR_O, VKLM_TENSOR_O},
+    [VKLM_TENSOR_GATE] = {VKLM_MATRIX_GATE_UP, VKLM_TENSOR_GATE, VKLM_TENSOR_UP},
+    [VKLM_TENSOR_UP] = {VKLM_MATRIX_GATE_UP, VKLM_TENSOR_GATE, VKLM_TENSOR_UP},
+    [VKLM_TENSOR_DOWN] = {VKLM_MATRIX_DOWN, VKLM_TENSOR_DOWN, VKLM_TENSOR_DOWN},
+    [VKLM_TENSOR_LM_HEAD] = {VKLM_MATRIX_LM_HEAD, VKLM_TENSOR_LM_HEAD, VKLM_TENSOR_LM_HEAD},
+};
+
+static float *packed_weights(const vklm_source *s, vklm_tensor_role role, uint32_t layer)
 {
-    static const vklm_format formats[] = {
-        [VKLM_DTYPE_F32] = VKLM_FORMAT_F32,
-        [VKLM_DTYPE_F16] = VKLM_FORMAT_F16,
-        [VKLM_DTYPE_BF16] = VKLM_FORMAT_BF16,
-    };
-    vklm_tensor t = vklm_checkpoint_tensor(c, role, layer);
-    size_t n = (size_t)(t.info->bytes / vklm_dtype_bytes(t.info->dtype));
-    float *values = malloc(n * sizeof *values);
-    if (values)
-        vklm_format_unpack(formats[t.info->dtype], t.data, n, values);
+    uint64_t shape[2];
+    char name[64];
+    if (vklm_tensor_shape(&s->arch, role, shape) == 1) {
+        char full[VKLM_TENSOR_NAME_BYTES];
+        vklm_tensor_name(role, layer, full);
+        const vklm_tensor_info *info = vklm_safetensors_find(&s->packed->header, full);
+        float *values = info ? malloc(info->bytes) : NULL;
+        if (values)
+            memcpy(values, s->packed->map.data + info->offset, info->bytes);
+        return values;
+    }
+    const char *class = vklm_matrix_class_name(packed_as[role].class);
+    snprintf(name, sizeof name, vklm_tensor_per_layer(role) ? "layers.%u.%s" : "%.0u%s", layer,
+             class);
+    uint32_t n_rows = 0, first = 0;
+    for (vklm_tensor_role r = packed_as[role].first; r <= packed_as[role].last; r++) {
+        uint64_t part[2];
+        vklm_tensor_shape(&s->arch, r, part);
+        first += r < role ? (uint32_t)part[0] : 0;
+        n_rows += (uint32_t)part[0];
+    }
+    vklm_packed_matrix m;
+    float *values = malloc(shape[0] * shape[1] * sizeof *values);
+    if (values && vklm_packed_find(s->packed, name, n_rows, (uint32_t)shape[1], &m) == VKLM_OK)
+        vklm_format_unpack_rows(m.format, m.data, n_rows, m.n_cols, first, (uint32_t)shape[0],
+                                values);
     return values;
 }
 
-static void project(const vklm_checkpoint *c, vklm_tensor_role role, uint32_t layer, const double *x,
+static float *weights_of(const vklm_source *s, vklm_tensor_role role, uint32_t layer)
+{
+    if (s->arch.tied && role == VKLM_TENSOR_LM_HEAD)
+        role = VKLM_TENSOR_EMBED;
+    if (s->packed)
+        return packed_weights(s, role, layer);
+    vklm_tensor t = vklm_checkpoint_tensor(s->checkpoint, role, layer);
+    size_t n = (size_t)(t.info->bytes / vklm_dtype_bytes(t.info->dtype));
+    float *values = malloc(n * sizeof *values);
+    if (values)
+        vklm_format_unpack(vklm_format_of_dtype(t.info->dtype), t.data, n, values);
+    return values;
+}
+
+static void project(const vklm_source *c, vklm_tensor_role role, uint32_t layer, const double *x,
                     size_t n_tokens, double *y)
 {
     uint64_t shape[2];
-    vklm_tensor_shape(vklm_checkpoint_arch(c), role, shape);
+    vklm_tensor_shape(&c->arch, role, shape);
     float *w = weights_of(c, role, layer);
     vklm_ref_matmul(w, x, n_tokens, shape[0], shape[1], y, NULL);
     free(w);
 }
 
-static void normalise(const vklm_checkpoint *c, vklm_tensor_role role, uint32_t layer,
-                      const double *x, size_t n_tokens, double *y)
+static void normalise(const vklm_source *c, vklm_tensor_role role, uint32_t layer, const double *x,
+                      size_t n_tokens, double *y)
 {
-    const vklm_arch *a = vklm_checkpoint_arch(c);
+    const vklm_arch *a = &c->arch;
     float *w = weights_of(c, role, layer);
     for (size_t t = 0; t < n_tokens; t++)
         vklm_ref_rmsnorm(x + t * a->n_hidden, w, a->n_hidden, (double)a->rms_eps,
@@ -75,10 +122,10 @@ static void attend(const vklm_arch *a, size_t n, bool round_kv, scratch *s)
         }
 }
 
-static void layer_forward(const vklm_checkpoint *c, uint32_t layer, size_t n, bool round_kv,
-                          double *x, scratch *s)
+static void layer_forward(const vklm_source *c, uint32_t layer, size_t n, bool round_kv, double *x,
+                          scratch *s)
 {
-    const vklm_arch *a = vklm_checkpoint_arch(c);
+    const vklm_arch *a = &c->arch;
     normalise(c, VKLM_TENSOR_ATTN_NORM, layer, x, n, s->normed);
     project(c, VKLM_TENSOR_Q, layer, s->normed, n, s->q);
     project(c, VKLM_TENSOR_K, layer, s->normed, n, s->k);
@@ -97,10 +144,10 @@ static void layer_forward(const vklm_checkpoint *c, uint32_t layer, size_t n, bo
         x[i] += s->added[i];
 }
 
-bool vklm_ref_forward(const vklm_checkpoint *c, const uint32_t *ids, size_t n, bool round_kv,
+bool vklm_ref_forward(const vklm_source *c, const uint32_t *ids, size_t n, bool round_kv,
                       double *hidden, double *logits)
 {
-    const vklm_arch *a = vklm_checkpoint_arch(c);
+    const vklm_arch *a = &c->arch;
     const size_t h = a->n_hidden, q = a->n_heads * a->head_dim, m = a->n_intermediate;
     double *memory = malloc(n * (2 * h + 4 * q + 2 * m) * sizeof *memory);
     float *embed = weights_of(c, VKLM_TENSOR_EMBED, 0);
