@@ -27,6 +27,20 @@ vklm_status vklm_model_pack(const vklm_pack_params *params);
 // (VKLM_BAD_FILE). VKLM_INVALID_ARGUMENT when the folder is not packed.
 vklm_status vklm_model_verify(const char *model_dir, vklm_load_callback progress, void *opaque);
 
+typedef struct vklm_synth_params {
+    const char
+        *preset; // "llm-jp-3.1-1.8b", "llm-jp-3.1-13b", "llm-jp-3.1-8x13b", "tiny", "tiny-moe"
+    const char *out_dir; // the folder to make; it must not exist yet, or be empty
+    uint32_t n_layers;   // Default: the model's own
+    uint64_t seed;       // the same seed gives the same bytes
+    vklm_load_callback progress;
+    void *opaque;
+} vklm_synth_params;
+
+// Writes a random checkpoint of a real model's shapes, names, dtype and files, for tests of loading
+// and speed. It is streamed: its size needs no memory. There is no tokenizer in it.
+vklm_status vklm_model_synth(const vklm_synth_params *params);
+
 #ifdef __cplusplus
 }
 #endif

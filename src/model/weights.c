@@ -74,6 +74,14 @@ static vklm_status plan_vector(vklm_weights_plan *p, vklm_tensor_role role, uint
                                vklm_planned_vector *out)
 {
     *out = (vklm_planned_vector){.role = role, .layer = layer, .n = p->arch.n_hidden};
+    if (p->source->packed) {
+        char name[VKLM_TENSOR_NAME_BYTES];
+        const vklm_tensor_info *info;
+        vklm_tensor_name(role, layer, name);
+        vklm_status status = vklm_packed_find_vector(p->source->packed, name, out->n, &info);
+        if (status != VKLM_OK)
+            return status;
+    }
     return vklm_gpu_layout_add(&p->layout, p->arch.n_hidden * sizeof(float), &out->slot);
 }
 

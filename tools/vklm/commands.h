@@ -11,6 +11,7 @@ int vklm_command_logits(int argc, char **argv);
 int vklm_command_pack(int argc, char **argv);
 int vklm_command_plan(int argc, char **argv);
 int vklm_command_run(int argc, char **argv);
+int vklm_command_synth(int argc, char **argv);
 int vklm_command_tokenize(int argc, char **argv);
 
 #endif
