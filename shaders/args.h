@@ -162,6 +162,12 @@ struct vklm_args_swiglu {
     VKLM_U32 n_tokens, n_cols;
 };
 
+struct vklm_args_column_squares {
+    VKLM_ADDRESS x;    // f32 [n_rows, n_cols]
+    VKLM_ADDRESS sums; // f32 [n_cols] in and out
+    VKLM_U32 n_rows, n_cols;
+};
+
 #ifndef VULKAN
 _Static_assert(sizeof(struct vklm_args_matvec_qkv) <= 128, "push constants hold 128 bytes");
 _Static_assert(sizeof(struct vklm_args_attention_decode) <= 128, "push constants hold 128 bytes");

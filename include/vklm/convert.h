@@ -12,7 +12,7 @@ typedef struct vklm_pack_params {
     const char *model_dir;     // a Hugging Face model folder
     const char *out_dir;       // the folder to make; it must not exist yet, or be empty
     vklm_weights_kind weights; // AUTO: q4
-    const char *importance;    // a file of vklm_model_importance. Default: none
+    const char *importance;    // a file of vklm_session_write_importance. Default: none
     vklm_load_callback progress;
     void *opaque;
 } vklm_pack_params;

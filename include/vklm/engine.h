@@ -52,7 +52,7 @@ typedef struct vklm_engine_params {
     uint32_t n_ctx;     // tokens of context that memory is planned for. Default: the model's own
     vklm_weights_kind weights; // packed while loading where the folder has something else
     vklm_kv_kind kv;
-    const char *importance;    // a file of vklm_model_importance, for packing. Default: none
+    const char *importance; // a file of vklm_session_write_importance, for packing. Default: none
     const char *packed_folder; // keep packed copies of models here, and use them. Default: nowhere
     bool verify;               // compare a packed model with its checksums
     unsigned tiers;            // mask of VKLM_TIER_*. Default: all that the device has

@@ -6,6 +6,7 @@
 
 #include "checkpoint/arch.h"
 #include "gpu/device.h"
+#include "model/importance_sums.h"
 
 typedef struct {
     uint32_t max_tokens;     // rows
@@ -28,6 +29,8 @@ typedef struct {
     vklm_gpu_view kv_row;      // f32 [2 n_kv_heads, head_dim]: keys and values on their way to a q8 cache
     vklm_gpu_view kv_counters; // u32 [2 n_kv_heads], zero between dispatches
     vklm_gpu_arena *arena;
+    const vklm_importance_sums
+        *sums;                 // where prompts leave the squares of their activations, or NULL
     vklm_gpu_buffer *upload;   // host → step, tokens
     vklm_gpu_buffer *readback; // logits → host
     vklm_gpu_buffer *sampling_upload; // host → settings, counts

@@ -107,6 +107,7 @@ void vklm_layer_prefill_record(vklm_gpu_cmd *cmd, const vklm_weights *weights, u
     vklm_gpu_view gate_up = vklm_activations_floats(a->gate_up, 0, n * w->gate_up.n_rows);
     vklm_gpu_view mlp = vklm_activations_floats(a->mlp, 0, n * arch->n_intermediate);
 
+    vklm_importance_sums_record(cmd, a->sums, layer, VKLM_MATRIX_QKV, xn, n_tokens);
     vklm_op_matmul_record(
         cmd, &(vklm_op_matmul){
                  .label = "qkv", .weight = &w->qkv, .x = xn, .y = qkv, .n_tokens = n_tokens});
@@ -136,6 +137,7 @@ void vklm_layer_prefill_record(vklm_gpu_cmd *cmd, const vklm_weights *weights, u
                                               .n_ctx = kv->n_ctx,
                                               .kv_q8 = q8,
                                           });
+    vklm_importance_sums_record(cmd, a->sums, layer, VKLM_MATRIX_OUT, heads, n_tokens);
     vklm_op_matmul_record(cmd, &(vklm_op_matmul){.label = "attention out",
                                                  .weight = &w->out,
                                                  .x = heads,
@@ -148,6 +150,7 @@ void vklm_layer_prefill_record(vklm_gpu_cmd *cmd, const vklm_weights *weights, u
                                                    .n_rows = n_tokens,
                                                    .n_cols = arch->n_hidden,
                                                    .eps = arch->rms_eps});
+    vklm_importance_sums_record(cmd, a->sums, layer, VKLM_MATRIX_GATE_UP, xn, n_tokens);
     vklm_op_matmul_record(cmd, &(vklm_op_matmul){.label = "gate up",
                                                  .weight = &w->gate_up,
                                                  .x = xn,
@@ -157,6 +160,7 @@ void vklm_layer_prefill_record(vklm_gpu_cmd *cmd, const vklm_weights *weights, u
                                                  .y = mlp,
                                                  .n_tokens = n_tokens,
                                                  .n_cols = arch->n_intermediate});
+    vklm_importance_sums_record(cmd, a->sums, layer, VKLM_MATRIX_DOWN, mlp, n_tokens);
     vklm_op_matmul_record(cmd, &(vklm_op_matmul){.label = "down",
                                                  .weight = &w->down,
                                                  .x = mlp,

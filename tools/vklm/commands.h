@@ -6,6 +6,7 @@
 int vklm_command_chat(int argc, char **argv);
 int vklm_command_detokenize(int argc, char **argv);
 int vklm_command_devices(int argc, char **argv);
+int vklm_command_importance(int argc, char **argv);
 int vklm_command_info(int argc, char **argv);
 int vklm_command_logits(int argc, char **argv);
 int vklm_command_pack(int argc, char **argv);

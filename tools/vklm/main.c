@@ -17,6 +17,7 @@ static const struct {
     {"info", vklm_command_info, "show what a model folder holds"},
     {"plan", vklm_command_plan, "what a model needs on the device, before it is loaded"},
     {"pack", vklm_command_pack, "write a copy of a model with 8- or 4-bit weights"},
+    {"importance", vklm_command_importance, "find which weights matter, for pack"},
     {"synth", vklm_command_synth, "write a random model of a real one's shapes"},
     {"tokenize", vklm_command_tokenize, "text to token ids"},
     {"detokenize", vklm_command_detokenize, "token ids to text"},
