@@ -52,7 +52,8 @@ static vklm_status load_matrix(loader *l, const vklm_planned_matrix *m, vklm_wei
     };
     uint64_t at = 0;
     for (vklm_tensor_role role = m->first; role <= m->last; role++) {
-        vklm_tensor tensor = vklm_checkpoint_tensor(l->plan->checkpoint, role, m->layer);
+        vklm_tensor tensor =
+            vklm_checkpoint_expert_tensor(l->plan->checkpoint, role, m->layer, m->expert);
         vklm_status status =
             send_tensor(l, tensor, vklm_gpu_view_part(out->data, at, tensor.info->bytes));
         if (status != VKLM_OK)
@@ -62,7 +63,7 @@ static vklm_status load_matrix(loader *l, const vklm_planned_matrix *m, vklm_wei
     return VKLM_OK;
 }
 
-// Norm weights are small and read by every token: f32 whatever the file has.
+// Weights of norms and routers are small and read by every token: f32 whatever the file has.
 static vklm_status load_vector(loader *l, const vklm_planned_vector *v, vklm_gpu_view *out)
 {
     *out = vklm_gpu_arena_view(l->arena, v->slot);
@@ -72,9 +73,8 @@ static vklm_status load_vector(loader *l, const vklm_planned_vector *v, vklm_gpu
     if (status != VKLM_OK)
         return status;
     float *values = chunk;
-    size_t n = (size_t)tensor.info->shape[0];
-    vklm_format_unpack(vklm_format_of_dtype(tensor.info->dtype), tensor.data, n, values);
-    for (size_t i = 0; i < n; i++)
+    vklm_format_unpack(vklm_format_of_dtype(tensor.info->dtype), tensor.data, v->n, values);
+    for (size_t i = 0; i < v->n; i++)
         if (!isfinite(values[i]))
             return vklm_fail(VKLM_BAD_FILE, "tensor %s: element %zu is not a number",
                              tensor.info->name, i);
@@ -106,7 +106,36 @@ static vklm_status load_rope(loader *l, vklm_gpu_view *out)
     return status;
 }
 
-static vklm_status load_layer(loader *l, const vklm_planned_layer *p, vklm_layer_weights *out)
+// The layer's experts, and the rows of the table that say where they lie.
+static vklm_status load_experts(loader *l, const vklm_planned_layer *p, vklm_gpu_view table,
+                                vklm_layer_weights *out)
+{
+    const vklm_arch *arch = &l->plan->arch;
+    struct vklm_args_expert rows[VKLM_ARCH_MAX_EXPERTS];
+    vklm_status status = load_vector(l, &p->router, &out->router);
+    for (uint32_t i = 0; i < arch->n_experts && status == VKLM_OK; i++) {
+        vklm_weight gate_up, down;
+        status = load_matrix(l, &p->mlps[i].gate_up, &gate_up);
+        if (status == VKLM_OK)
+            status = load_matrix(l, &p->mlps[i].down, &down);
+        if (status == VKLM_OK)
+            rows[i] = (struct vklm_args_expert){.gate_up = vklm_gpu_view_address(gate_up.data),
+                                                .down = vklm_gpu_view_address(down.data)};
+    }
+    out->experts = (vklm_experts){
+        .table = table,
+        .gate_up_format = p->mlps[0].gate_up.format,
+        .down_format = p->mlps[0].down.format,
+        .n_experts = arch->n_experts,
+        .top_k = arch->top_k,
+        .n_hidden = arch->n_hidden,
+        .n_intermediate = arch->n_intermediate,
+    };
+    return status == VKLM_OK ? vklm_gpu_stage_upload(l->stage, rows, table) : status;
+}
+
+static vklm_status load_layer(loader *l, const vklm_planned_layer *p, vklm_gpu_view table,
+                              vklm_layer_weights *out)
 {
     vklm_status status = load_vector(l, &p->attn_norm, &out->attn_norm);
     if (status == VKLM_OK)
@@ -115,19 +144,25 @@ static vklm_status load_layer(loader *l, const vklm_planned_layer *p, vklm_layer
         status = load_matrix(l, &p->out, &out->out);
     if (status == VKLM_OK)
         status = load_vector(l, &p->mlp_norm, &out->mlp_norm);
+    if (status == VKLM_OK && l->plan->arch.n_experts)
+        return load_experts(l, p, table, out);
     if (status == VKLM_OK)
-        status = load_matrix(l, &p->gate_up, &out->gate_up);
+        status = load_matrix(l, &p->mlps[0].gate_up, &out->gate_up);
     if (status == VKLM_OK)
-        status = load_matrix(l, &p->down, &out->down);
+        status = load_matrix(l, &p->mlps[0].down, &out->down);
     return status;
 }
 
 static vklm_status load_all(loader *l, vklm_weights *w)
 {
     const vklm_weights_plan *p = l->plan;
+    const uint64_t rows = p->arch.n_experts * sizeof(struct vklm_args_expert);
     vklm_status status = load_matrix(l, &p->embed, &w->embed);
+    if (p->arch.n_experts)
+        w->expert_table = vklm_gpu_arena_view(l->arena, p->expert_table);
     for (uint32_t i = 0; i < p->arch.n_layers && status == VKLM_OK; i++)
-        status = load_layer(l, &p->layers[i], &w->layers[i]);
+        status = load_layer(l, &p->layers[i], vklm_gpu_view_part(w->expert_table, i * rows, rows),
+                            &w->layers[i]);
     if (status == VKLM_OK)
         status = load_vector(l, &p->final_norm, &w->final_norm);
     if (status == VKLM_OK && p->arch.tied)

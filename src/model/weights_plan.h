@@ -6,7 +6,7 @@
 
 typedef struct {
     vklm_tensor_role first, last; // these tensors, one after the other
-    uint32_t layer;
+    uint32_t layer, expert;
     vklm_format format;
     uint32_t n_rows, n_cols;
     vklm_gpu_slot slot;
@@ -14,13 +14,19 @@ typedef struct {
 
 typedef struct {
     vklm_tensor_role role;
-    uint32_t layer;
+    uint32_t layer, n;  // elements
     vklm_gpu_slot slot; // f32
 } vklm_planned_vector;
 
 typedef struct {
+    vklm_planned_matrix gate_up, down;
+} vklm_planned_mlp;
+
+typedef struct {
     vklm_planned_vector attn_norm, mlp_norm;
-    vklm_planned_matrix qkv, out, gate_up, down;
+    vklm_planned_matrix qkv, out;
+    vklm_planned_vector router; // of models with experts
+    vklm_planned_mlp *mlps;     // [n_experts, or 1]
 } vklm_planned_layer;
 
 struct vklm_weights_plan {
@@ -31,7 +37,11 @@ struct vklm_weights_plan {
     vklm_planned_layer *layers;         // [arch.n_layers]
     vklm_planned_vector final_norm;
     vklm_gpu_slot rope;
+    vklm_gpu_slot expert_table; // of models with experts
 };
+
+// MLPs of a layer: the experts, or one.
+uint32_t vklm_weights_plan_mlps(const vklm_weights_plan *plan);
 
 vklm_format vklm_format_of_dtype(vklm_dtype dtype);
 

@@ -1,4 +1,4 @@
-// ref/model.h: a whole dense model in double precision, straight from the checkpoint.
+// ref/model.h: a whole model in double precision, straight from the checkpoint.
 #ifndef VKLM_REF_MODEL_H
 #define VKLM_REF_MODEL_H
 
