@@ -146,7 +146,7 @@ static void make_experts(vklm_lab *lab, vklm_format format, uint32_t n_experts, 
 static const struct {
     uint32_t n_experts, top_k, n_hidden, n_intermediate;
 } shapes[] = {{2, 1, 8, 8},     {4, 1, 24, 40},   {8, 2, 96, 160},   {16, 4, 64, 104},
-              {3, 3, 256, 512}, {3, 2, 5120, 32}, {3, 2, 32, 13824}, {8, 8, 256, 256}};
+              {3, 2, 256, 512}, {3, 2, 5120, 32}, {3, 2, 32, 13824}, {8, 8, 256, 256}};
 
 static bool fits(vklm_format format, size_t shape)
 {
