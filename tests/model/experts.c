@@ -217,7 +217,7 @@ Test(experts, one_bad_token_does_not_spoil_the_session)
     must(vklm_session_append(session, ids, 4));
     must(vklm_session_logits(session, &logits));
     memcpy(first, logits, sizeof first);
-    for (uint32_t n = 1; n <= 2; n++) {
+    for (uint32_t n = 1; n <= 2; n++) { // alone, and in a prompt
         cr_expect_eq(vklm_session_append(session, bad + 2 - n, n), VKLM_BAD_FILE);
         cr_expect(strstr(vklm_error_message(), "layer 0:"), "%s", vklm_error_message());
     }
@@ -225,6 +225,46 @@ Test(experts, one_bad_token_does_not_spoil_the_session)
     must(vklm_session_append(session, ids, 4));
     must(vklm_session_logits(session, &logits));
     cr_expect_eq(memcmp(first, logits, sizeof first), 0);
+    vklm_session_destroy(session);
+    close_engine(engine);
+    remove_folder(folder);
+}
+
+static bool keep_last(void *opaque, uint32_t id)
+{
+    *(uint32_t *)opaque = id;
+    return true;
+}
+
+// Tokens that follow each other on the device: the one that was drawn is handed out, computing it
+// fails, and the session stands where it stood before it.
+Test(experts, generation_ends_at_a_bad_token)
+{
+    const uint32_t ids[] = {3, 4, 5, 6};
+    const vklm_session_params params = {.sampling = {.greedy = true, .repetition_penalty = 1}};
+    char folder[] = "/tmp/vklm-test-XXXXXX";
+    uint32_t drawn = 0, again = 0, n;
+    vklm_stop_reason reason;
+    vklm_session *session;
+    vklm_engine *engine = open_engine(VKLM_TEST_DATA "/random-moe-hd128");
+    must(vklm_session_create(engine, &params, &session));
+    must(vklm_session_append(session, ids, 4));
+    must(vklm_session_generate(session, 1, true, keep_last, &drawn, &reason));
+    vklm_session_destroy(session);
+    close_engine(engine);
+
+    make_damaged("model.embed_tokens.weight", drawn * 128 + 3, folder);
+    engine = open_engine(folder);
+    must(vklm_session_create(engine, &params, &session));
+    must(vklm_session_append(session, ids, 4));
+    for (int i = 0; i < 2; i++) {
+        cr_expect_eq(vklm_session_generate(session, 9, true, keep_last, &again, &reason),
+                     VKLM_BAD_FILE);
+        cr_expect(strstr(vklm_error_message(), "layer 0:"), "%s", vklm_error_message());
+        cr_expect_eq(again, drawn);
+        vklm_session_tokens(session, &n);
+        cr_expect_eq(n, 4);
+    }
     vklm_session_destroy(session);
     close_engine(engine);
     remove_folder(folder);
