@@ -31,3 +31,14 @@ uvec2 address_add(uvec2 address, uint bytes)
 layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer Step {
     vklm_args_step v;
 };
+
+// Experts: the table, and the routes of tokens.
+layout(buffer_reference, std430, buffer_reference_align = 8) readonly buffer ExpertTable {
+    vklm_args_expert v[];
+};
+layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer ReadRoutes {
+    vklm_args_route v[];
+};
+layout(buffer_reference, std430, buffer_reference_align = 4) buffer Routes { vklm_args_route v[]; };
+layout(buffer_reference, std430, buffer_reference_align = 4) buffer Tiles { vklm_args_tile v[]; };
+

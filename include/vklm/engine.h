@@ -74,13 +74,15 @@ void vklm_engine_close(vklm_engine *engine); // takes NULL
 unsigned vklm_engine_validation_messages(const vklm_engine *engine);
 
 typedef struct vklm_model_info {
-    char architecture[64]; // "LlamaForCausalLM"
+    char architecture[64]; // "LlamaForCausalLM", "MixtralForCausalLM"
     char dtype[16]; // of the weight matrices: "bf16", "f16", "f32"; "mixed"; packed: "q4" …
     uint64_t n_parameters;
-    uint64_t file_bytes; // of all tensors
-    uint32_t n_vocab;    // rows of the logits
+    uint64_t n_active_parameters; // those that one token uses: fewer in models with experts
+    uint64_t file_bytes;          // of all tensors
+    uint32_t n_vocab;             // rows of the logits
     uint32_t n_hidden, n_intermediate, n_layers, n_heads, n_kv_heads, head_dim;
-    uint32_t n_ctx; // the longest context
+    uint32_t n_experts, top_k; // MLPs of a layer, and how many a token uses; 0, 0: one for all
+    uint32_t n_ctx;            // the longest context
     double rope_theta;
     double rms_eps;
     bool tied_embeddings;

@@ -84,9 +84,11 @@ vklm_session_stats vklm_session_get_stats(const vklm_session *session);
 
 // Computes ids from an empty session and writes the logits after each of them as the f32 tensor
 // "logits" [n_ids, n_vocab] of a safetensors file; the file appears when complete. The session is
-// left with the ids.
+// left with the ids. `router`: also where each token was sent in each layer, as the i32 tensor
+// "experts" [n_layers, n_ids, top_k] and the f32 tensor "expert_weights" of the same shape, in the
+// order of the weights; VKLM_INVALID_ARGUMENT when the model has no experts.
 vklm_status vklm_session_write_logits(vklm_session *session, const uint32_t *ids, size_t n_ids,
-                                      const char *path);
+                                      bool router, const char *path);
 
 // Computes a text of any length, n_ctx tokens at a time, and writes how large the inputs of every
 // weight matrix were: mean squares, column by column, as vklm_pack_params.importance takes them.

@@ -39,7 +39,7 @@ vklm_status vklm_session_write_importance(vklm_session *session, const uint32_t 
     session->activations.sums = &sums;
     status = run(session, &sums, ids, n_ids);
     session->activations.sums = NULL;
-    session->has_logits = false;
+    session->logits_at = VKLM_LOGITS_NONE;
     if (status == VKLM_OK)
         status = vklm_importance_sums_write(&sums, session->engine->device, path);
     vklm_importance_sums_finish(&sums);

@@ -6,6 +6,16 @@
 
 #include "model/kv_cache.h"
 
+static bool all_have(const vklm_checkpoint *checkpoint, vklm_tensor_role role, uint32_t layer,
+                     vklm_dtype dtype)
+{
+    const uint32_t n = vklm_tensor_count(vklm_checkpoint_arch(checkpoint), role);
+    for (uint32_t expert = 0; expert < n; expert++)
+        if (vklm_checkpoint_expert_tensor(checkpoint, role, layer, expert).info->dtype != dtype)
+            return false;
+    return true;
+}
+
 static const char *dtype_of(const vklm_source *source)
 {
     static const char *const names[VKLM_DTYPE_COUNT] = {
@@ -16,8 +26,8 @@ static const char *dtype_of(const vklm_source *source)
     vklm_dtype first = vklm_checkpoint_tensor(checkpoint, VKLM_TENSOR_EMBED, 0).info->dtype;
     for (uint32_t layer = 0; layer < source->arch.n_layers; layer++)
         for (vklm_tensor_role role = VKLM_TENSOR_Q; role <= VKLM_TENSOR_DOWN; role++)
-            if (role != VKLM_TENSOR_MLP_NORM &&
-                vklm_checkpoint_tensor(checkpoint, role, layer).info->dtype != first)
+            if (role != VKLM_TENSOR_MLP_NORM && role != VKLM_TENSOR_ROUTER &&
+                !all_have(checkpoint, role, layer, first))
                 return "mixed";
     return names[first];
 }
@@ -27,6 +37,7 @@ void vklm_model_info_fill(const vklm_source *source, vklm_model_info *out)
     const vklm_arch *arch = &source->arch;
     *out = (vklm_model_info){
         .n_parameters = vklm_arch_parameters(arch),
+        .n_active_parameters = vklm_arch_active_parameters(arch),
         .file_bytes = vklm_source_bytes(source),
         .n_vocab = arch->n_vocab,
         .n_hidden = arch->n_hidden,
@@ -35,6 +46,8 @@ void vklm_model_info_fill(const vklm_source *source, vklm_model_info *out)
         .n_heads = arch->n_heads,
         .n_kv_heads = arch->n_kv_heads,
         .head_dim = arch->head_dim,
+        .n_experts = arch->n_experts,
+        .top_k = arch->top_k,
         .n_ctx = arch->n_positions,
         .rope_theta = arch->rope_theta,
         .rms_eps = (double)arch->rms_eps,

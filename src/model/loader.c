@@ -86,7 +86,7 @@ static vklm_status load_matrix(void *opaque, const vklm_planned_matrix *m, vklm_
                                                   .opaque = l});
 }
 
-// Norm weights are small and read by every token: f32 whatever the file has.
+// Weights of norms and routers are small and read by every token: f32 whatever the file has.
 static vklm_status load_vector(void *opaque, const vklm_planned_vector *v, vklm_gpu_view *out)
 {
     loader *l = opaque;
@@ -134,12 +134,30 @@ static vklm_status load_rope(loader *l, vklm_gpu_view *out)
     return status;
 }
 
+static vklm_gpu_view expert_rows(const loader *l, uint32_t layer)
+{
+    const uint64_t bytes = l->plan->arch.n_experts * sizeof(struct vklm_args_expert);
+    return vklm_gpu_view_part(vklm_gpu_arena_view(l->arena, l->plan->expert_table), layer * bytes,
+                              bytes);
+}
+
+static vklm_status load_table(void *opaque, uint32_t layer, const struct vklm_args_expert *rows)
+{
+    loader *l = opaque;
+    return vklm_gpu_stage_upload(l->stage, rows, expert_rows(l, layer));
+}
+
 static vklm_status load_all(loader *l, vklm_weights *w)
 {
     const vklm_weights_visitor visitor = {
-        .matrix = load_matrix, .vector = load_vector, .opaque = l};
+        .matrix = load_matrix, .vector = load_vector, .table = load_table, .opaque = l};
+    const vklm_arch *arch = &l->plan->arch;
+    if (arch->n_experts)
+        w->expert_table = vklm_gpu_arena_view(l->arena, l->plan->expert_table);
+    for (uint32_t i = 0; arch->n_experts && i < arch->n_layers; i++)
+        w->layers[i].experts.table = expert_rows(l, i);
     vklm_status status = vklm_weights_plan_visit(l->plan, &visitor, w);
-    if (l->plan->arch.tied)
+    if (arch->tied)
         w->lm_head = w->embed;
     if (status == VKLM_OK)
         status = load_rope(l, &w->rope);

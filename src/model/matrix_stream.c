@@ -79,7 +79,9 @@ vklm_status vklm_matrix_stream(const vklm_planned_matrix *matrix, const vklm_che
 {
     stream s = {.matrix = matrix, .sink = sink, .workers = workers};
     char name[VKLM_MATRIX_NAME_BYTES];
-    vklm_planned_matrix_name(matrix, name);
+    vklm_planned_matrix any = *matrix; // a layer's experts share what is known of their inputs
+    any.of_expert = false;
+    vklm_planned_matrix_name(&any, name);
     vklm_status status = VKLM_OK;
     if (importance)
         status = vklm_importance_find(importance, name, matrix->n_cols, &s.importance);
@@ -91,7 +93,7 @@ vklm_status vklm_matrix_stream(const vklm_planned_matrix *matrix, const vklm_che
     s.rows_per_piece = fit < matrix->n_rows ? (uint32_t)fit : matrix->n_rows;
     uint32_t at = 0;
     for (vklm_tensor_role role = matrix->first; role <= matrix->last; role++) {
-        vklm_tensor tensor = vklm_checkpoint_tensor(checkpoint, role, matrix->layer);
+        vklm_tensor tensor = vklm_checkpoint_expert_tensor(checkpoint, role, matrix->layer, matrix->expert);
         const uint32_t n_rows = (uint32_t)tensor.info->shape[0];
         for (uint32_t first = 0; first < n_rows && status == VKLM_OK; first += s.rows_per_piece) {
             uint32_t n = n_rows - first < s.rows_per_piece ? n_rows - first : s.rows_per_piece;

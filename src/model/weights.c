@@ -10,7 +10,10 @@ void vklm_planned_matrix_name(const vklm_planned_matrix *matrix,
                               char out_name[VKLM_MATRIX_NAME_BYTES])
 {
     const char *name = vklm_matrix_class_name(matrix->class);
-    if (vklm_tensor_per_layer(matrix->first))
+    if (matrix->of_expert)
+        snprintf(out_name, VKLM_MATRIX_NAME_BYTES, "layers.%u.experts.%u.%s", matrix->layer,
+                 matrix->expert, name);
+    else if (vklm_tensor_per_layer(matrix->first))
         snprintf(out_name, VKLM_MATRIX_NAME_BYTES, "layers.%u.%s", matrix->layer, name);
     else
         snprintf(out_name, VKLM_MATRIX_NAME_BYTES, "%s", name);
@@ -20,9 +23,9 @@ void vklm_planned_matrix_name(const vklm_planned_matrix *matrix,
 static vklm_status find_stored(const vklm_checkpoint *c, const vklm_planned_matrix *m,
                                vklm_format *out_stored)
 {
-    vklm_tensor head = vklm_checkpoint_tensor(c, m->first, m->layer);
+    vklm_tensor head = vklm_checkpoint_expert_tensor(c, m->first, m->layer, m->expert);
     for (vklm_tensor_role role = m->first; role <= m->last; role++) {
-        vklm_tensor t = vklm_checkpoint_tensor(c, role, m->layer);
+        vklm_tensor t = vklm_checkpoint_expert_tensor(c, role, m->layer, m->expert);
         if (t.info->dtype != head.info->dtype)
             return vklm_fail(VKLM_UNSUPPORTED, "tensor %s is %s, but %s is %s; they must agree",
                              t.info->name, vklm_dtype_name(t.info->dtype), head.info->name,
@@ -51,29 +54,39 @@ static vklm_status find_format(const vklm_weights_plan *p, vklm_planned_matrix *
     return status;
 }
 
+// Shape, format and place of a matrix whose tensors are known.
+static vklm_status place_matrix(vklm_weights_plan *p, vklm_planned_matrix *m)
+{
+    for (vklm_tensor_role role = m->first; role <= m->last; role++) {
+        uint64_t shape[2];
+        vklm_tensor_shape(&p->arch, role, shape);
+        m->n_rows += (uint32_t)shape[0];
+        m->n_cols = (uint32_t)shape[1];
+    }
+    vklm_status status = find_format(p, m);
+    if (status != VKLM_OK)
+        return status;
+    return vklm_gpu_layout_add(&p->layout, vklm_format_bytes(m->format, m->n_rows, m->n_cols),
+                               &m->slot);
+}
+
 // Tensors [first, last] of a layer as one matrix.
 static vklm_status plan_matrix(vklm_weights_plan *p, vklm_matrix_class class,
                                vklm_tensor_role first, vklm_tensor_role last, uint32_t layer,
                                vklm_planned_matrix *out)
 {
     *out = (vklm_planned_matrix){.class = class, .first = first, .last = last, .layer = layer};
-    for (vklm_tensor_role role = first; role <= last; role++) {
-        uint64_t shape[2];
-        vklm_tensor_shape(&p->arch, role, shape);
-        out->n_rows += (uint32_t)shape[0];
-        out->n_cols = (uint32_t)shape[1];
-    }
-    vklm_status status = find_format(p, out);
-    if (status != VKLM_OK)
-        return status;
-    return vklm_gpu_layout_add(&p->layout, vklm_format_bytes(out->format, out->n_rows, out->n_cols),
-                               &out->slot);
+    return place_matrix(p, out);
 }
 
+// A norm's weights, or the router's.
 static vklm_status plan_vector(vklm_weights_plan *p, vklm_tensor_role role, uint32_t layer,
                                vklm_planned_vector *out)
 {
-    *out = (vklm_planned_vector){.role = role, .layer = layer, .n = p->arch.n_hidden};
+    uint64_t shape[2];
+    vklm_tensor_shape(&p->arch, role, shape);
+    *out = (vklm_planned_vector){
+        .role = role, .layer = layer, .n = (uint32_t)(shape[0] * shape[1])};
     if (p->source->packed) {
         char name[VKLM_TENSOR_NAME_BYTES];
         const vklm_tensor_info *info;
@@ -82,7 +95,53 @@ static vklm_status plan_vector(vklm_weights_plan *p, vklm_tensor_role role, uint
         if (status != VKLM_OK)
             return status;
     }
-    return vklm_gpu_layout_add(&p->layout, p->arch.n_hidden * sizeof(float), &out->slot);
+    return vklm_gpu_layout_add(&p->layout, (uint64_t)out->n * sizeof(float), &out->slot);
+}
+
+uint32_t vklm_weights_plan_mlps(const vklm_weights_plan *plan)
+{
+    return plan->arch.n_experts ? plan->arch.n_experts : 1;
+}
+
+static vklm_status plan_mlp(vklm_weights_plan *p, uint32_t layer, uint32_t expert,
+                            vklm_planned_mlp *out)
+{
+    const bool of_expert = p->arch.n_experts > 0;
+    out->gate_up = (vklm_planned_matrix){.class = VKLM_MATRIX_GATE_UP,
+                                         .first = VKLM_TENSOR_GATE,
+                                         .last = VKLM_TENSOR_UP,
+                                         .layer = layer,
+                                         .expert = expert,
+                                         .of_expert = of_expert};
+    out->down = (vklm_planned_matrix){.class = VKLM_MATRIX_DOWN,
+                                      .first = VKLM_TENSOR_DOWN,
+                                      .last = VKLM_TENSOR_DOWN,
+                                      .layer = layer,
+                                      .expert = expert,
+                                      .of_expert = of_expert};
+    vklm_status status = place_matrix(p, &out->gate_up);
+    return status == VKLM_OK ? place_matrix(p, &out->down) : status;
+}
+
+static vklm_status plan_mlps(vklm_weights_plan *p, uint32_t layer)
+{
+    vklm_planned_layer *l = &p->layers[layer];
+    const uint32_t n = vklm_weights_plan_mlps(p);
+    l->mlps = vklm_alloc(n, sizeof *l->mlps);
+    if (!l->mlps)
+        return vklm_fail_memory("the memory plan");
+    vklm_status status = VKLM_OK;
+    if (p->arch.n_experts)
+        status = plan_vector(p, VKLM_TENSOR_ROUTER, layer, &l->router);
+    for (uint32_t i = 0; i < n && status == VKLM_OK; i++) {
+        status = plan_mlp(p, layer, i, &l->mlps[i]);
+        if (status == VKLM_OK && (l->mlps[i].gate_up.format != l->mlps[0].gate_up.format ||
+                                  l->mlps[i].down.format != l->mlps[0].down.format))
+            status = vklm_fail(
+                VKLM_UNSUPPORTED,
+                "layer %u: expert %u has another format than expert 0; they must agree", layer, i);
+    }
+    return status;
 }
 
 static vklm_status plan_layer(vklm_weights_plan *p, uint32_t layer)
@@ -95,13 +154,7 @@ static vklm_status plan_layer(vklm_weights_plan *p, uint32_t layer)
         status = plan_matrix(p, VKLM_MATRIX_OUT, VKLM_TENSOR_O, VKLM_TENSOR_O, layer, &l->out);
     if (status == VKLM_OK)
         status = plan_vector(p, VKLM_TENSOR_MLP_NORM, layer, &l->mlp_norm);
-    if (status == VKLM_OK)
-        status = plan_matrix(p, VKLM_MATRIX_GATE_UP, VKLM_TENSOR_GATE, VKLM_TENSOR_UP, layer,
-                             &l->gate_up);
-    if (status == VKLM_OK)
-        status =
-            plan_matrix(p, VKLM_MATRIX_DOWN, VKLM_TENSOR_DOWN, VKLM_TENSOR_DOWN, layer, &l->down);
-    return status;
+    return status == VKLM_OK ? plan_mlps(p, layer) : status;
 }
 
 static vklm_status plan_all(vklm_weights_plan *p)
@@ -118,6 +171,11 @@ static vklm_status plan_all(vklm_weights_plan *p)
     if (status == VKLM_OK)
         status = vklm_gpu_layout_add(
             &p->layout, (uint64_t)p->arch.n_positions * p->arch.head_dim * sizeof(float), &p->rope);
+    if (status == VKLM_OK && p->arch.n_experts)
+        status = vklm_gpu_layout_add(&p->layout,
+                                     (uint64_t)p->arch.n_layers * p->arch.n_experts *
+                                         sizeof(struct vklm_args_expert),
+                                     &p->expert_table);
     return status;
 }
 
@@ -155,6 +213,8 @@ void vklm_weights_plan_destroy(vklm_weights_plan *plan)
     if (!plan)
         return;
     vklm_gpu_layout_finish(&plan->layout);
+    for (uint32_t i = 0; plan->layers && i < plan->arch.n_layers; i++)
+        free(plan->layers[i].mlps);
     free(plan->layers);
     free(plan);
 }
@@ -164,9 +224,35 @@ uint64_t vklm_weights_plan_bytes(const vklm_weights_plan *plan)
     return vklm_gpu_layout_bytes(&plan->layout);
 }
 
-static vklm_status visit_layer(const vklm_planned_layer *p, const vklm_weights_visitor *v,
-                               vklm_layer_weights *out)
+static vklm_status visit_experts(const vklm_weights_plan *plan, uint32_t layer,
+                                 const vklm_weights_visitor *v, vklm_layer_weights *out)
 {
+    const vklm_arch *arch = &plan->arch;
+    const vklm_planned_layer *p = &plan->layers[layer];
+    struct vklm_args_expert rows[VKLM_ARCH_MAX_EXPERTS];
+    vklm_status status = v->vector(v->opaque, &p->router, &out->router);
+    for (uint32_t i = 0; i < arch->n_experts && status == VKLM_OK; i++) {
+        vklm_weight gate_up, down;
+        status = v->matrix(v->opaque, &p->mlps[i].gate_up, &gate_up);
+        if (status == VKLM_OK)
+            status = v->matrix(v->opaque, &p->mlps[i].down, &down);
+        if (status == VKLM_OK && v->table)
+            rows[i] = (struct vklm_args_expert){.gate_up = vklm_gpu_view_address(gate_up.data),
+                                                .down = vklm_gpu_view_address(down.data)};
+    }
+    out->experts.gate_up_format = p->mlps[0].gate_up.format;
+    out->experts.down_format = p->mlps[0].down.format;
+    out->experts.n_experts = arch->n_experts;
+    out->experts.top_k = arch->top_k;
+    out->experts.n_hidden = arch->n_hidden;
+    out->experts.n_intermediate = arch->n_intermediate;
+    return status == VKLM_OK && v->table ? v->table(v->opaque, layer, rows) : status;
+}
+
+static vklm_status visit_layer(const vklm_weights_plan *plan, uint32_t layer,
+                               const vklm_weights_visitor *v, vklm_layer_weights *out)
+{
+    const vklm_planned_layer *p = &plan->layers[layer];
     vklm_status status = v->vector(v->opaque, &p->attn_norm, &out->attn_norm);
     if (status == VKLM_OK)
         status = v->matrix(v->opaque, &p->qkv, &out->qkv);
@@ -174,10 +260,12 @@ static vklm_status visit_layer(const vklm_planned_layer *p, const vklm_weights_v
         status = v->matrix(v->opaque, &p->out, &out->out);
     if (status == VKLM_OK)
         status = v->vector(v->opaque, &p->mlp_norm, &out->mlp_norm);
+    if (status == VKLM_OK && plan->arch.n_experts)
+        return visit_experts(plan, layer, v, out);
     if (status == VKLM_OK)
-        status = v->matrix(v->opaque, &p->gate_up, &out->gate_up);
+        status = v->matrix(v->opaque, &p->mlps[0].gate_up, &out->gate_up);
     if (status == VKLM_OK)
-        status = v->matrix(v->opaque, &p->down, &out->down);
+        status = v->matrix(v->opaque, &p->mlps[0].down, &out->down);
     return status;
 }
 
@@ -186,7 +274,7 @@ vklm_status vklm_weights_plan_visit(const vklm_weights_plan *plan,
 {
     vklm_status status = visitor->matrix(visitor->opaque, &plan->embed, &weights->embed);
     for (uint32_t i = 0; i < plan->arch.n_layers && status == VKLM_OK; i++)
-        status = visit_layer(&plan->layers[i], visitor, &weights->layers[i]);
+        status = visit_layer(plan, i, visitor, &weights->layers[i]);
     if (status == VKLM_OK)
         status = visitor->vector(visitor->opaque, &plan->final_norm, &weights->final_norm);
     if (status == VKLM_OK && !plan->arch.tied)

@@ -8,6 +8,7 @@
 #include "gpu/device.h"
 #include "model/importance.h"
 #include "model/source.h"
+#include "ops/experts.h"
 #include "ops/weight.h"
 
 typedef struct {
@@ -15,8 +16,12 @@ typedef struct {
     vklm_weight qkv;         // [(n_heads + 2 n_kv_heads) * head_dim, n_hidden]
     vklm_weight out;         // [n_hidden, n_heads * head_dim]
     vklm_gpu_view mlp_norm;  // f32 [n_hidden]
+    // Of models without experts:
     vklm_weight gate_up;     // [2 * n_intermediate, n_hidden]
     vklm_weight down;        // [n_hidden, n_intermediate]
+    // Of models with experts:
+    vklm_gpu_view router;    // f32 [n_experts, n_hidden]
+    vklm_experts experts;    // each with a gate_up and a down, where expert_table says
 } vklm_layer_weights;
 
 typedef struct {
@@ -26,6 +31,8 @@ typedef struct {
     vklm_gpu_view final_norm;   // f32 [n_hidden]
     vklm_weight lm_head;        // [n_vocab, n_hidden]; the embedding itself when tied
     vklm_gpu_view rope;         // f32 [n_positions, head_dim / 2, 2]: cos, sin
+    vklm_gpu_view expert_table; // vklm_args_expert [n_layers, n_experts]: may be rewritten between
+                                // submits
     vklm_gpu_arena *arena;      // owns the memory of all of them
 } vklm_weights;
 

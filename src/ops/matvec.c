@@ -95,17 +95,31 @@ void vklm_op_matvec_residual_record(vklm_gpu_cmd *cmd, const vklm_op_matvec_resi
         .n_cols = w->n_cols,
         .eps = op->eps,
     };
-    vklm_gpu_cmd_dispatch(cmd,
-                          &(vklm_gpu_dispatch){
-                              .label = op->label,
-                              .shader = vklm_tune_shader(VKLM_FAMILY_MATVEC_RESIDUAL, w->format),
-                              .constants = {tuning.matvec_lanes, 0, tuning.matvec_rows},
-                              .args = &args,
-                              .args_bytes = sizeof args,
-                              .groups = {ceil_div(w->n_rows, tuning.matvec_rows)},
-                              .reads = {w->data, op->x, op->norm},
-                              .writes = {op->y, op->yn, op->counter},
-                          });
+    vklm_gpu_dispatch dispatch = {
+        .label = op->label,
+        .shader = vklm_tune_shader(VKLM_FAMILY_MATVEC_RESIDUAL, w->format),
+        .constants = {tuning.matvec_lanes, 0, tuning.matvec_rows, op->router != NULL, 0, 1, 1},
+        .args = &args,
+        .args_bytes = sizeof args,
+        .groups = {ceil_div(w->n_rows, tuning.matvec_rows)},
+        .reads = {w->data, op->x, op->norm},
+        .writes = {op->y, op->yn, op->counter},
+    };
+    const vklm_router *router = op->router;
+    if (router) {
+        if (!vklm_router_check(cmd, router->n_experts, router->top_k))
+            return;
+        args.router = vklm_gpu_view_address(router->weight);
+        args.routes = vklm_gpu_view_address(router->routes);
+        args.status = vklm_gpu_view_address(router->status);
+        args.layer = router->layer;
+        dispatch.constants[5] = router->n_experts;
+        dispatch.constants[6] = router->top_k;
+        dispatch.reads[3] = router->weight;
+        dispatch.writes[3] = router->routes;
+        dispatch.writes[4] = router->status;
+    }
+    vklm_gpu_cmd_dispatch(cmd, &dispatch);
 }
 
 void vklm_op_matvec_qkv_record(vklm_gpu_cmd *cmd, const vklm_op_matvec_qkv *op)

@@ -6,6 +6,7 @@
 #define VKLM_OPS_MATVEC_H
 
 #include "gpu/cmd.h"
+#include "ops/router.h"
 #include "ops/weight.h"
 
 // y = W x.  x: [n_cols], y: [n_rows]
@@ -26,12 +27,13 @@ typedef struct {
 void vklm_op_matvec_swiglu_record(vklm_gpu_cmd *cmd, const vklm_op_matvec_swiglu *op);
 
 // y += W x,  yn = y * norm / sqrt(mean(y^2) + eps).  x: [n_cols]; y, norm, yn: [n_rows];
-// counter: u32, zero before and after
+// counter: u32, zero before and after. router, unless NULL: and the routes of yn, one token
 typedef struct {
     const char *label;
     const vklm_weight *weight;
     vklm_gpu_view x, y, norm, yn, counter;
     float eps;
+    const vklm_router *router;
 } vklm_op_matvec_residual;
 void vklm_op_matvec_residual_record(vklm_gpu_cmd *cmd, const vklm_op_matvec_residual *op);
 

@@ -16,6 +16,9 @@ const char *vklm_tune_shader(vklm_family family, vklm_format format)
         [VKLM_FAMILY_MATVEC_RESIDUAL] = FORMATS(matvec_residual),
         [VKLM_FAMILY_MATMUL] = FORMATS(matmul),
         [VKLM_FAMILY_EMBED] = FORMATS(embed),
+        [VKLM_FAMILY_EXPERT_SWIGLU] = FORMATS(expert_swiglu),
+        [VKLM_FAMILY_EXPERT_DOWN] = FORMATS(expert_down),
+        [VKLM_FAMILY_EXPERT_MATMUL] = FORMATS(expert_matmul),
     };
 #undef FORMATS
     return shaders[family][format];

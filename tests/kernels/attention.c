@@ -200,8 +200,8 @@ Test(attention, prefill)
 Test(attention_big, prefill)
 {
     vklm_lab *lab = open_or_skip();
-    check_prefill(lab, (heads){2, 2, 128, 4096}, 4055, 41);
-    check_prefill(lab, (heads){2, 1, 256, 4096}, 4063, 33);
+    check_prefill(lab, (heads){2, 2, 128, 4096}, 4055, 41, false);
+    check_prefill(lab, (heads){2, 1, 256, 4096}, 4063, 33, true);
     vklm_lab_close(lab);
 }
 

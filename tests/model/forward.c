@@ -18,7 +18,9 @@
 
 enum { N_IDS = 21, N_CTX = 40 };
 
-static const char *const models[] = {"random-hd128", "random-gqa", "demo-dense"};
+static const char *const models[] = {"random-hd128",    "random-gqa",      "demo-dense",
+                                     "random-moe-hd128", "random-moe-top1", "random-moe-top4",
+                                     "random-moe-ties", "demo-moe"};
 enum { N_MODELS = sizeof models / sizeof *models };
 
 // As stored, and packed: the reference reads the same packed bytes.

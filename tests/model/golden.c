@@ -13,7 +13,9 @@
 #include "base/file.h"
 #include "checkpoint/safetensors.h"
 
-static const char *const models[] = {"random-hd128", "random-gqa", "demo-dense"};
+static const char *const models[] = {"random-hd128",    "random-gqa",      "demo-dense",
+                                     "random-moe-hd128", "random-moe-top1", "random-moe-top4",
+                                     "random-moe-ties", "demo-moe"};
 enum { N_MODELS = sizeof models / sizeof *models, N_PROMPT = 48, N_GREEDY = 64 };
 
 // The bound for weights in bf16 or f16 and f32 arithmetic: what the f16 KV cache costs is in it.
@@ -95,7 +97,7 @@ Test(golden, logits_of_every_position)
         cr_assert(fd >= 0);
         close(fd);
         must(vklm_session_write_logits(session, tensor(&golden, "prompt_ids", N_PROMPT), N_PROMPT,
-                                       path));
+                                       false, path));
         open_tensors(path, &got);
         const float *wanted = tensor(&golden, "logits", N_PROMPT);
         const float *found = tensor(&got, "logits", N_PROMPT);

@@ -67,7 +67,7 @@ static float *log_probabilities(vklm_engine_params params, const text *t)
         size_t n = t->n - first < N_CTX ? t->n - first : N_CTX;
         vklm_file_map map;
         vklm_safetensors header;
-        must(vklm_session_write_logits(session, t->ids + first, n, path));
+        must(vklm_session_write_logits(session, t->ids + first, n, false, path));
         must(vklm_file_map_open(path, &map));
         must(vklm_safetensors_parse(map.data, map.size, path, &header));
         memcpy(all + first * N_VOCAB, map.data + header.tensors[0].offset,

@@ -25,11 +25,12 @@ static const struct {
     [VKLM_TENSOR_LM_HEAD] = {VKLM_MATRIX_LM_HEAD, VKLM_TENSOR_LM_HEAD, VKLM_TENSOR_LM_HEAD},
 };
 
-static float *packed_weights(const vklm_source *s, vklm_tensor_role role, uint32_t layer)
+static float *packed_weights(const vklm_source *s, vklm_tensor_role role, uint32_t layer,
+                             uint32_t expert)
 {
     uint64_t shape[2];
     char name[64];
-    if (vklm_tensor_shape(&s->arch, role, shape) == 1) {
+    if (vklm_tensor_shape(&s->arch, role, shape) == 1 || role == VKLM_TENSOR_ROUTER) {
         char full[VKLM_TENSOR_NAME_BYTES];
         vklm_tensor_name(role, layer, full);
         const vklm_tensor_info *info = vklm_safetensors_find(&s->packed->header, full);
@@ -39,8 +40,12 @@ static float *packed_weights(const vklm_source *s, vklm_tensor_role role, uint32
         return values;
     }
     const char *class = vklm_matrix_class_name(packed_as[role].class);
-    snprintf(name, sizeof name, vklm_tensor_per_layer(role) ? "layers.%u.%s" : "%.0u%s", layer,
-             class);
+    if (s->arch.n_experts && (packed_as[role].class == VKLM_MATRIX_GATE_UP ||
+                              packed_as[role].class == VKLM_MATRIX_DOWN))
+        snprintf(name, sizeof name, "layers.%u.experts.%u.%s", layer, expert, class);
+    else
+        snprintf(name, sizeof name, vklm_tensor_per_layer(role) ? "layers.%u.%s" : "%.0u%s", layer,
+                 class);
     uint32_t n_rows = 0, first = 0;
     for (vklm_tensor_role r = packed_as[role].first; r <= packed_as[role].last; r++) {
         uint64_t part[2];
@@ -56,13 +61,14 @@ static float *packed_weights(const vklm_source *s, vklm_tensor_role role, uint32
     return values;
 }
 
-static float *weights_of(const vklm_source *s, vklm_tensor_role role, uint32_t layer)
+static float *expert_weights(const vklm_source *s, vklm_tensor_role role, uint32_t layer,
+                             uint32_t expert)
 {
     if (s->arch.tied && role == VKLM_TENSOR_LM_HEAD)
         role = VKLM_TENSOR_EMBED;
     if (s->packed)
-        return packed_weights(s, role, layer);
-    vklm_tensor t = vklm_checkpoint_tensor(s->checkpoint, role, layer);
+        return packed_weights(s, role, layer, expert);
+    vklm_tensor t = vklm_checkpoint_expert_tensor(s->checkpoint, role, layer, expert);
     size_t n = (size_t)(t.info->bytes / vklm_dtype_bytes(t.info->dtype));
     float *values = malloc(n * sizeof *values);
     if (values)
@@ -70,18 +76,29 @@ static float *weights_of(const vklm_source *s, vklm_tensor_role role, uint32_t l
     return values;
 }
 
-static void project(const vklm_source *c, vklm_tensor_role role, uint32_t layer, const double *x,
-                    size_t n_tokens, double *y)
+static float *weights_of(const vklm_source *s, vklm_tensor_role role, uint32_t layer)
+{
+    return expert_weights(s, role, layer, 0);
+}
+
+static void project_expert(const vklm_source *c, vklm_tensor_role role, uint32_t layer,
+                           uint32_t expert, const double *x, size_t n_tokens, double *y)
 {
     uint64_t shape[2];
     vklm_tensor_shape(&c->arch, role, shape);
-    float *w = weights_of(c, role, layer);
+    float *w = expert_weights(c, role, layer, expert);
     vklm_ref_matmul(w, x, n_tokens, shape[0], shape[1], y, NULL);
     free(w);
 }
 
-static void normalise(const vklm_source *c, vklm_tensor_role role, uint32_t layer, const double *x,
-                      size_t n_tokens, double *y)
+static void project(const vklm_source *c, vklm_tensor_role role, uint32_t layer, const double *x,
+                    size_t n_tokens, double *y)
+{
+    project_expert(c, role, layer, 0, x, n_tokens, y);
+}
+
+static void normalise(const vklm_source *c, vklm_tensor_role role, uint32_t layer,
+                      const double *x, size_t n_tokens, double *y)
 {
     const vklm_arch *a = &c->arch;
     float *w = weights_of(c, role, layer);
@@ -99,6 +116,7 @@ static void round_to_f16(double *x, size_t n)
 
 typedef struct {
     double *normed, *q, *k, *v, *heads, *gate, *up, *added;
+    double *scores; // of the router
 } scratch;
 
 static void attend(const vklm_arch *a, size_t n, bool round_kv, scratch *s)
@@ -122,8 +140,37 @@ static void attend(const vklm_arch *a, size_t n, bool round_kv, scratch *s)
         }
 }
 
-static void layer_forward(const vklm_source *c, uint32_t layer, size_t n, bool round_kv, double *x,
-                          scratch *s)
+// added = the MLP, or an expert, of every token
+static void mlp_forward(const vklm_source *c, uint32_t layer, uint32_t expert, size_t n,
+                        const double *x, scratch *s, double *added)
+{
+    project_expert(c, VKLM_TENSOR_GATE, layer, expert, x, n, s->gate);
+    project_expert(c, VKLM_TENSOR_UP, layer, expert, x, n, s->up);
+    for (size_t i = 0; i < n * c->arch.n_intermediate; i++)
+        s->gate[i] = vklm_ref_silu(s->gate[i]) * s->up[i];
+    project_expert(c, VKLM_TENSOR_DOWN, layer, expert, s->gate, n, added);
+}
+
+static void experts_forward(const vklm_source *c, uint32_t layer, size_t n, double *x,
+                            scratch *s)
+{
+    const vklm_arch *a = &c->arch;
+    const size_t h = a->n_hidden;
+    project(c, VKLM_TENSOR_ROUTER, layer, s->normed, n, s->scores);
+    for (size_t t = 0; t < n; t++) {
+        uint32_t experts[VKLM_ARCH_MAX_TOP_K];
+        double weights[VKLM_ARCH_MAX_TOP_K];
+        vklm_ref_route(s->scores + t * a->n_experts, a->n_experts, a->top_k, experts, weights);
+        for (size_t slot = 0; slot < a->top_k; slot++) {
+            mlp_forward(c, layer, experts[slot], 1, s->normed + t * h, s, s->added);
+            for (size_t i = 0; i < h; i++)
+                x[t * h + i] += weights[slot] * s->added[i];
+        }
+    }
+}
+
+static void layer_forward(const vklm_source *c, uint32_t layer, size_t n, bool round_kv,
+                          double *x, scratch *s)
 {
     const vklm_arch *a = &c->arch;
     normalise(c, VKLM_TENSOR_ATTN_NORM, layer, x, n, s->normed);
@@ -135,11 +182,11 @@ static void layer_forward(const vklm_source *c, uint32_t layer, size_t n, bool r
     for (size_t i = 0; i < n * a->n_hidden; i++)
         x[i] += s->added[i];
     normalise(c, VKLM_TENSOR_MLP_NORM, layer, x, n, s->normed);
-    project(c, VKLM_TENSOR_GATE, layer, s->normed, n, s->gate);
-    project(c, VKLM_TENSOR_UP, layer, s->normed, n, s->up);
-    for (size_t i = 0; i < n * a->n_intermediate; i++)
-        s->gate[i] = vklm_ref_silu(s->gate[i]) * s->up[i];
-    project(c, VKLM_TENSOR_DOWN, layer, s->gate, n, s->added);
+    if (a->n_experts) {
+        experts_forward(c, layer, n, x, s);
+        return;
+    }
+    mlp_forward(c, layer, 0, n, s->normed, s, s->added);
     for (size_t i = 0; i < n * a->n_hidden; i++)
         x[i] += s->added[i];
 }
@@ -149,7 +196,7 @@ bool vklm_ref_forward(const vklm_source *c, const uint32_t *ids, size_t n, bool 
 {
     const vklm_arch *a = &c->arch;
     const size_t h = a->n_hidden, q = a->n_heads * a->head_dim, m = a->n_intermediate;
-    double *memory = malloc(n * (2 * h + 4 * q + 2 * m) * sizeof *memory);
+    double *memory = malloc(n * (2 * h + 4 * q + 2 * m + a->n_experts) * sizeof *memory);
     float *embed = weights_of(c, VKLM_TENSOR_EMBED, 0);
     if (!memory || !embed) {
         free(memory);
@@ -164,6 +211,7 @@ bool vklm_ref_forward(const vklm_source *c, const uint32_t *ids, size_t n, bool 
     s.heads = s.v + n * q;
     s.gate = s.heads + n * q;
     s.up = s.gate + n * m;
+    s.scores = s.up + n * m;
     for (size_t t = 0; t < n; t++)
         for (size_t i = 0; i < h; i++)
             hidden[t * h + i] = (double)embed[ids[t] * h + i];

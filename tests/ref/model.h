@@ -1,5 +1,5 @@
-// ref/model.h: a whole dense model in double precision, straight from the bytes of a checkpoint or
-// of a packed model.
+// ref/model.h: a whole model in double precision, straight from the bytes of a checkpoint or of a
+// packed model.
 #ifndef VKLM_REF_MODEL_H
 #define VKLM_REF_MODEL_H
 

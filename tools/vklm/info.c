@@ -22,10 +22,17 @@ static void print_text(const char *folder, const vklm_model_info *m)
     printf("architecture    %s\n", m->architecture);
     printf("parameters      %llu (%.2f billion)\n", (unsigned long long)m->n_parameters,
            (double)m->n_parameters * 1e-9);
+    if (m->n_experts)
+        printf("active          %llu (%.2f billion) for each token\n",
+               (unsigned long long)m->n_active_parameters, (double)m->n_active_parameters * 1e-9);
     printf("weights         %s, %.2f GiB\n", m->dtype, (double)m->file_bytes / (1 << 30));
     printf("layers          %u\n", m->n_layers);
     printf("hidden size     %u\n", m->n_hidden);
-    printf("MLP size        %u\n", m->n_intermediate);
+    if (m->n_experts)
+        printf("experts         %u a layer, %u for each token, of size %u\n", m->n_experts, m->top_k,
+               m->n_intermediate);
+    else
+        printf("MLP size        %u\n", m->n_intermediate);
     printf("heads           %u of %u, %u for keys and values\n", m->n_heads, m->head_dim,
            m->n_kv_heads);
     printf("vocabulary      %u%s\n", m->n_vocab, m->tied_embeddings ? ", tied embeddings" : "");
@@ -46,11 +53,14 @@ static void print_json(const vklm_model_info *m)
     cJSON *o = cJSON_CreateObject();
     cJSON_AddStringToObject(o, "architecture", m->architecture);
     cJSON_AddNumberToObject(o, "parameters", (double)m->n_parameters);
+    cJSON_AddNumberToObject(o, "active_parameters", (double)m->n_active_parameters);
     cJSON_AddStringToObject(o, "dtype", m->dtype);
     cJSON_AddNumberToObject(o, "weight_bytes", (double)m->file_bytes);
     cJSON_AddNumberToObject(o, "layers", m->n_layers);
     cJSON_AddNumberToObject(o, "hidden_size", m->n_hidden);
     cJSON_AddNumberToObject(o, "intermediate_size", m->n_intermediate);
+    cJSON_AddNumberToObject(o, "experts", m->n_experts);
+    cJSON_AddNumberToObject(o, "experts_per_token", m->top_k);
     cJSON_AddNumberToObject(o, "heads", m->n_heads);
     cJSON_AddNumberToObject(o, "kv_heads", m->n_kv_heads);
     cJSON_AddNumberToObject(o, "head_dim", m->head_dim);
