@@ -12,7 +12,8 @@
 
 Test(program, help_and_version)
 {
-    static const char *const commands[] = {"run", "devices", "info", "tokenize", "detokenize", "logits"};
+    static const char *const commands[] = {"run",   "chat",     "batch",      "score", "devices",
+                                           "info",  "tokenize", "detokenize", "logits"};
     vklm_shell_expect(2, "usage:", "vklm");
     vklm_shell_expect(2, "no command 'frobnicate'", "vklm frobnicate");
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
@@ -38,6 +39,12 @@ Test(program, wrong_usage_exits_with_2)
     vklm_shell_expect(2, "--top-p takes", "vklm run %s -p a --top-p 1.5", DEMO);
     vklm_shell_expect(2, "--seed takes", "vklm run %s -p a --seed 99999999999999999999999", DEMO);
     vklm_shell_expect(2, "--ctx takes", "vklm run %s -p a --ctx 0", DEMO);
+    vklm_shell_expect(2, "--frequency-penalty takes", "vklm run %s -p a --frequency-penalty 3", DEMO);
+    vklm_shell_expect(2, "--presence-penalty takes", "vklm run %s -p a --presence-penalty x", DEMO);
+    vklm_shell_expect(2, "--logit-bias takes", "vklm run %s -p a --logit-bias 5", DEMO);
+    vklm_shell_expect(2, "--logit-bias takes", "vklm run %s -p a --logit-bias 5:nan", DEMO);
+    vklm_shell_expect(2, "must not be empty", "vklm run %s -p a --stop ''", DEMO);
+    vklm_shell_expect(2, "-n takes", "vklm run %s -p a -n -5", DEMO);
     vklm_shell_expect(2, "--ids and --out", "vklm logits %s --ids '1 2'", DEMO);
     vklm_shell_expect(2, "token id", "vklm logits %s --ids '1 x' --out /tmp/x", DEMO);
     vklm_shell_expect(2, "one model folder", "vklm info");
@@ -85,6 +92,37 @@ Test(program, tokenizes_both_ways)
     cr_expect_str_eq(text.out, "Once upon a time\n");
     vklm_shell_finish(&ids);
     vklm_shell_finish(&text);
+}
+
+// Lines of messages, and lines that fail.
+Test(program, tokenizes_messages)
+{
+    vklm_shell_result r = vklm_shell_run(
+        "printf '%%s\\n' '{\"messages\":[{\"role\":\"user\",\"content\":\"a</s>\"}],\"add_generation_prompt\":true}' "
+        "'{\"messages\":[{\"role\":\"user\"}]}' '{\"messages\":5}' 'oops' '{}' "
+        "'{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"},"
+        "{\"type\":\"text\",\"text\":\"b\"}]}]}' '{\"text\":\"a\"}' | vklm tokenize %s --jsonl",
+        DEMO);
+    static const char *const wanted[] = {
+        "{\"text\":\"<s>\\n\\n### 指示:\\na</s>\\n\\n### 応答:\\n\",\"ids\":[1,",
+        "{\"error\":\"messages[0].content must be a string, not nothing\"}",
+        "{\"error\":\"messages must be an array, not a number\"}",
+        "{\"error\":\"line 4: not valid JSON",
+        "{\"error\":\"line 5: wanted a text, ids or messages\"}",
+        "{\"text\":\"<s>\\n\\n### 指示:\\nab\",\"ids\":[1,",
+        "{\"ids\":[267,",
+    };
+    cr_expect_eq(r.status, 0, "%s", r.err);
+    char *line = strtok(r.out, "\n");
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++, line = strtok(NULL, "\n"))
+        cr_expect(line && strncmp(line, wanted[i], strlen(wanted[i])) == 0, "%s, not %s", line, wanted[i]);
+    cr_expect_null(line);
+    vklm_shell_finish(&r);
+    r = vklm_shell_run("d=$(mktemp -d); cp %s/tokenizer.json $d; echo '{\"messages\":[]}' | vklm tokenize $d --jsonl; "
+                       "rm -r $d",
+                       DEMO);
+    cr_expect(strstr(r.out, "the model has no chat template"), "%s", r.out);
+    vklm_shell_finish(&r);
 }
 
 // Without a loader there is a sentence and no crash. The dynamic linker finds none in an empty folder

@@ -7,20 +7,10 @@
 
 #include <cjson/cJSON.h>
 
-#include <vklm/vklm.h>
-
 #include "host/shell.h"
+#include "model/need_device.h"
 
 #define DEMO VKLM_TEST_DATA "/demo-dense"
-
-static void need_device(void)
-{
-    vklm_device_info *devices;
-    size_t n;
-    if (vklm_device_list(&devices, &n) != VKLM_OK)
-        cr_skip_test("no Vulkan: %s", vklm_error_message());
-    vklm_free(devices);
-}
 
 Test(program, runs_from_argument_file_and_stdin_alike)
 {
@@ -29,7 +19,8 @@ Test(program, runs_from_argument_file_and_stdin_alike)
     cr_assert_eq(a.status, 0, "%s", a.err);
     cr_expect(strstr(a.out, "東京"), "%s", a.out);
     cr_expect(strstr(a.err, "device 0: ") && strstr(a.err, "tokens/s"), "%s", a.err);
-    vklm_shell_result b = vklm_shell_run("printf '日本の首都は' | vklm run %s --temp 0 -n 20", DEMO);
+    vklm_shell_result b =
+        vklm_shell_run("printf '日本の首都は' | vklm run %s --temp 0 -n 20", DEMO);
     vklm_shell_result c = vklm_shell_run("f=$(mktemp); printf '日本の首都は' >$f; "
                                          "vklm run %s -f $f --greedy -n 20; rm $f",
                                          DEMO);
@@ -45,7 +36,8 @@ Test(program, seeds_repeat_and_json_parses)
     need_device();
     vklm_shell_result r[2];
     for (int i = 0; i < 2; i++)
-        r[i] = vklm_shell_run("vklm run %s -p 'Once upon a time,' --seed 7 -n 40 --json --bos", DEMO);
+        r[i] =
+            vklm_shell_run("vklm run %s -p 'Once upon a time,' --seed 7 -n 40 --json --bos", DEMO);
     cJSON *a = cJSON_Parse(r[0].out), *b = cJSON_Parse(r[1].out);
     cr_assert(a && b, "%s", r[0].out);
     cr_expect(cJSON_Compare(cJSON_GetObjectItem(a, "ids"), cJSON_GetObjectItem(b, "ids"), true));
@@ -75,9 +67,12 @@ Test(program, writes_logits_or_nothing)
 Test(program, says_what_is_wrong_with_the_device)
 {
     need_device();
-    vklm_shell_expect(1, "no device 'Voodoo'", "vklm run %s -p a --device Voodoo 2>&1 >/dev/null | "
-                                               "tee /dev/stderr | grep -q 'no device' && exit 1", DEMO);
-    vklm_shell_expect(1, "GiB", "vklm run %s -p a --max-memory 1 2>&1 | grep '^vklm:' >&2; exit 1", DEMO);
+    vklm_shell_expect(1, "no device 'Voodoo'",
+                      "vklm run %s -p a --device Voodoo 2>&1 >/dev/null | "
+                      "tee /dev/stderr | grep -q 'no device' && exit 1",
+                      DEMO);
+    vklm_shell_expect(1, "GiB", "vklm run %s -p a --max-memory 1 2>&1 | grep '^vklm:' >&2; exit 1",
+                      DEMO);
     vklm_shell_result r = vklm_shell_run("vklm devices --json");
     cJSON *list = cJSON_Parse(r.out);
     cr_expect(cJSON_GetArraySize(list) >= 1);
