@@ -114,6 +114,8 @@ static const char *read_line(vklm_line_reader *reader, size_t *out_len)
     set_interrupt_key(false);
     const char *line = el_gets(reader->editor, &n);
     set_interrupt_key(true);
+    if (n <= 0)
+        fputs("\n", stderr); // behind the prompt
     if (line && n > 1 && !reader->cancelled)
         history(reader->history, &event, H_ENTER, line);
     *out_len = n > 0 ? (size_t)n : 0;
