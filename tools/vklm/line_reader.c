@@ -7,6 +7,7 @@
 #include <string.h>
 #include <termios.h>
 #include <unistd.h>
+#include <wchar.h>
 
 enum { HISTORY_LINES = 1000 };
 
@@ -27,7 +28,7 @@ static char *prompt(EditLine *editor)
     return reader->continued ? more : first;
 }
 
-static unsigned char cancel(EditLine *editor, int key)
+static unsigned char cancel(EditLine *editor, wint_t key)
 {
     (void)key;
     vklm_line_reader *reader;
@@ -55,7 +56,8 @@ static bool open_editor(vklm_line_reader *reader)
     el_set(reader->editor, EL_EDITOR, "emacs");
     el_set(reader->editor, EL_HIST, history, reader->history);
     el_source(reader->editor, NULL); // the user's ~/.editrc
-    el_set(reader->editor, EL_ADDFN, "vklm-cancel", "give the line up", cancel);
+    // The wide call: the other one copies the two strings, for ever.
+    el_wset(reader->editor, EL_ADDFN, L"vklm-cancel", L"give the line up", cancel);
     el_set(reader->editor, EL_BIND, "^C", "vklm-cancel", NULL);
     return true;
 }
