@@ -67,6 +67,21 @@ Test(batch, answers_lines_and_reports_bad_ones)
     remove_folder(folder);
 }
 
+// U+0000 is a character like others.
+Test(batch, an_answer_may_hold_any_character)
+{
+    need_device();
+    char *folder = make_folder();
+    vklm_shell_result r = vklm_shell_run(
+        "cd %s && echo '{\"prompt\":\"a\",\"logit_bias\":{\"8\":900},\"max_tokens\":2}' >q; "
+        "vklm batch %s --in q --out a && grep -F '\"response\":\"\\u0000\\u0000\"' a; "
+        "vklm batch %s --in q --out a",
+        folder, DEMO, DEMO);
+    cr_expect(r.status == 0 && strstr(r.out, "response"), "%s%s", r.out, r.err);
+    vklm_shell_finish(&r);
+    remove_folder(folder);
+}
+
 // Cut off anywhere, also in the middle of a line, the same command makes the same file of it.
 Test(batch, goes_on_where_it_stopped)
 {
@@ -157,6 +172,7 @@ Test(batch, lines_that_are_wrong_say_why)
         {"{\"prompt\":\"a\",\"logit_bias\":{\"x\":1}}", "logit_bias"},
         {"{\"prompt\":\"a\",\"frequency_penalty\":9}", "frequency_penalty must be"},
         {"{\"prompt\":\"a\",\"seed\":-1}", "seed must be"},
+        {"{\"prompt\":\"a\\u0000\"}", "must not hold U+0000"},
     };
     char *folder = make_folder();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -142,3 +142,26 @@ Test(score, reads_texts_and_says_what_is_wrong)
     vklm_shell_expect(2, "-f or --ids", "vklm score %s/demo-dense --ids 5 -f x", VKLM_TEST_DATA);
     vklm_shell_expect(1, "/nowhere", "vklm score %s/demo-dense -f /nowhere", VKLM_TEST_DATA);
 }
+
+Test(score, the_first_token_has_no_probability)
+{
+    need_device();
+    vklm_engine *engine;
+    vklm_session *session;
+    const uint32_t ids[] = {5, 6, 7}, *held;
+    uint32_t n;
+    float logprobs[3], two[1];
+    vklm_engine_params params = {.model_dir = VKLM_TEST_DATA "/demo-dense"};
+    EXPECT_OK(vklm_engine_open(&params, &engine));
+    EXPECT_OK(vklm_session_create(engine, NULL, &session));
+    EXPECT_OK(vklm_session_score(session, ids, 3, 1, logprobs));
+    EXPECT_OK(vklm_session_score(session, ids, 3, 2, two));
+    cr_expect_float_eq(two[0], logprobs[1], 1e-5f);
+    held = vklm_session_tokens(session, &n);
+    cr_expect(n == 3 && held[2] == 7);
+    for (uint32_t from = 0; from <= 3; from += 3)
+        cr_expect_eq(vklm_session_score(session, ids, 3, from, logprobs), VKLM_INVALID_ARGUMENT);
+    cr_expect(strstr(vklm_error_message(), "from token 3 of 3"), "%s", vklm_error_message());
+    vklm_session_destroy(session);
+    vklm_engine_close(engine);
+}

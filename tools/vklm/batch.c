@@ -151,7 +151,7 @@ static vklm_status answer_turn(batch_run *r, const vklm_batch_item *item, vklm_m
         status = vklm_fail(VKLM_CANCELLED, "interrupted");
     if (status == VKLM_OK) {
         vklm_string_append(&a.text, "", 0);
-        cJSON *text = a.text.failed ? NULL : cJSON_CreateString(a.text.data);
+        cJSON *text = vklm_batch_text(&a.text);
         if (!text || !cJSON_AddItemToArray(out->texts, text))
             status = vklm_fail_memory("an answer");
         out->finish = a.stop;
@@ -160,7 +160,7 @@ static vklm_status answer_turn(batch_run *r, const vklm_batch_item *item, vklm_m
         r->n_tokens += a.n_ids;
     }
     if (status == VKLM_OK && !item->raw)
-        status = vklm_messages_add(messages, "assistant", a.text.data, strlen(a.text.data));
+        status = vklm_messages_add(messages, "assistant", a.text.data, a.text.len);
     vklm_answer_finish(&a);
     vklm_free(prompt);
     return status;
@@ -296,7 +296,8 @@ static vklm_status answer_all(batch_run *r)
 static void print_summary(const batch_run *r)
 {
     double seconds = vklm_clock_seconds() - r->begin;
-    fprintf(stderr, "%zu answers in %s", r->n_old + r->n_done, r->out_path);
+    size_t n = r->n_old + r->n_done;
+    fprintf(stderr, "%zu answer%s in %s", n, n == 1 ? "" : "s", r->out_path);
     if (r->n_errors > 0)
         fprintf(stderr, ", %zu of them errors", r->n_errors);
     if (r->batch.n_bad > 0)

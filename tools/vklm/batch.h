@@ -59,6 +59,10 @@ typedef struct {
     size_t n_prompt, n_tokens;
 } vklm_batch_answer;
 
+// A string for a line, which may hold U+0000: what cJSON's own would end at. NULL when memory is
+// short.
+cJSON *vklm_batch_text(const vklm_string *text);
+
 // The line of an answer, or of the error instead; takes what it uses out of the answer. NULL when
 // memory is short.
 cJSON *vklm_batch_line(vklm_batch_form form, const vklm_batch_item *item, vklm_batch_answer *answer,

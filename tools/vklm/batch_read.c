@@ -223,6 +223,16 @@ static uint64_t choose_seed(vklm_batch_form form, uint64_t given, size_t index)
     return first + index;
 }
 
+// Whether U+0000 is in any text (base/json.h says how it is written there).
+static bool has_nul(const cJSON *item)
+{
+    bool found = (item->string && strstr(item->string, "\xC0\x80")) ||
+                 (cJSON_IsString(item) && strstr(item->valuestring, "\xC0\x80"));
+    for (const cJSON *part = item->child; part && !found; part = part->next)
+        found = has_nul(part);
+    return found;
+}
+
 static vklm_status read_row(const vklm_batch_source *source, const cJSON *row, size_t index,
                             vklm_batch_item *item)
 {
@@ -235,6 +245,8 @@ static vklm_status read_row(const vklm_batch_source *source, const cJSON *row, s
     };
     if (!cJSON_IsObject(row))
         return vklm_fail(VKLM_INVALID_ARGUMENT, "wanted an object, found %s", vklm_json_kind(row));
+    if (has_nul(row))
+        return vklm_fail(VKLM_INVALID_ARGUMENT, "a text must not hold U+0000");
     vklm_status status = vklm_generation_copy(&source->generation, &item->generation);
     vklm_sampling_params *p = &item->generation.sampling;
     item->add_special_tokens = source->add_special_tokens;

@@ -6,6 +6,16 @@
 #include "base/file.h"
 #include "vklm/batch.h"
 
+cJSON *vklm_batch_text(const vklm_string *text)
+{
+    vklm_string quoted = {0};
+    if (!text->failed)
+        vklm_json_quote(&quoted, text->data, text->len);
+    cJSON *item = text->failed || quoted.failed ? NULL : cJSON_CreateRaw(quoted.data);
+    vklm_string_finish(&quoted);
+    return item;
+}
+
 static cJSON *fill(size_t n, cJSON *(*make)(void))
 {
     cJSON *list = cJSON_CreateArray();
@@ -118,9 +128,11 @@ vklm_status vklm_batch_write_eval(const vklm_batch *batch, const char *lines, co
         stop = strchr(at, '\n');
         status = vklm_json_parse(at, (size_t)(stop - at), lines, &line);
         if (status == VKLM_OK) {
+            vklm_string generated = {0};
+            vklm_json_text(cJSON_GetObjectItemCaseSensitive(line, "generated"), &generated);
             cJSON_DeleteItemFromObjectCaseSensitive(sample, "generated");
-            cJSON_AddItemToObject(sample, "generated",
-                                  cJSON_DetachItemFromObjectCaseSensitive(line, "generated"));
+            cJSON_AddItemToObject(sample, "generated", vklm_batch_text(&generated));
+            vklm_string_finish(&generated);
         }
         cJSON_Delete(line);
         at = stop + 1;
