@@ -46,6 +46,9 @@ static void record_token(const vklm_decode_plan *p, vklm_gpu_cmd *cmd)
         &(vklm_op_matvec){.label = "lm_head", .weight = &w->lm_head, .x = xn, .y = logits_of(p)});
 }
 
+_Static_assert((int)VKLM_DECODE_PLAN_MAX_TOP_K == (int)VKLM_OP_SAMPLE_MAX_TOP_K,
+               "the kernel's own");
+
 static void record_sample(const vklm_decode_plan *p, vklm_gpu_cmd *cmd)
 {
     const vklm_activations *a = p->activations;
