@@ -82,6 +82,12 @@ typedef struct vklm_session_stats {
 // Work done since creation: tokens appended several at a time, and one at a time.
 vklm_session_stats vklm_session_get_stats(const vklm_session *session);
 
+// Computes ids from an empty session and gives the natural log of each token's probability after
+// those before it: out_logprobs [n_ids - from], of the tokens at `from` (at least 1) and on. The
+// session is left with the ids, and without logits.
+vklm_status vklm_session_score(vklm_session *session, const uint32_t *ids, size_t n_ids,
+                               uint32_t from, float *out_logprobs);
+
 // Computes ids from an empty session and writes the logits after each of them as the f32 tensor
 // "logits" [n_ids, n_vocab] of a safetensors file; the file appears when complete. The session is
 // left with the ids. `router`: also where each token was sent in each layer, as the i32 tensor

@@ -101,7 +101,8 @@ vklm_status vklm_chat_template_render(const vklm_chat_template *chat_template,
 
 // Renders and encodes. With `plain_special` special tokens that are spelled out in a message stay
 // text, so that a user cannot end a turn or begin one; those of the template itself are always
-// real. *out_ids is released with vklm_free.
+// real. (A template that looks for a special token inside a message does not find it then.)
+// *out_ids is released with vklm_free.
 vklm_status vklm_chat_template_encode(const vklm_chat_template *chat_template,
                                       const vklm_tokenizer *tokenizer,
                                       const vklm_chat_message *messages, size_t n,

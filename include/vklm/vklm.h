@@ -2,7 +2,7 @@
 //
 //   engine   a loaded model: weights on a device                      vklm/engine.h
 //   session  one timeline of tokens: append, sample, rewind            vklm/session.h
-//   text     tokenizer and sampling parameters; needs no device        vklm/text.h
+//   text     tokenizer, chat template, sampling; needs no device       vklm/text.h
 //   device   the Vulkan devices of this machine                        vklm/device.h
 //   status   how calls fail, and the log                               vklm/status.h
 //

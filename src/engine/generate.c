@@ -7,7 +7,6 @@
 #include "engine/session_private.h"
 
 #include "base/clock.h"
-#include "ops/sample.h"
 
 typedef struct {
     vklm_session *session;
@@ -60,7 +59,7 @@ static bool device_can(const vklm_session *s)
     const vklm_sampling_params *p = vklm_sampler_params(s->sampler);
     return !s->params.sample_on_host && p->n_bias == 0 &&
            vklm_sampler_draws(s->sampler) < UINT32_MAX &&
-           (p->greedy || (p->top_k > 0 && p->top_k <= VKLM_OP_SAMPLE_MAX_TOP_K));
+           (p->greedy || (p->top_k > 0 && p->top_k <= VKLM_DECODE_PLAN_MAX_TOP_K));
 }
 
 // Draws from the logits that lie on the device.

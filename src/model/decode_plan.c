@@ -47,6 +47,9 @@ static void record_token(const vklm_decode_plan *p, vklm_gpu_cmd *cmd)
     vklm_activations_record_status(cmd, a);
 }
 
+_Static_assert((int)VKLM_DECODE_PLAN_MAX_TOP_K == (int)VKLM_OP_SAMPLE_MAX_TOP_K,
+               "the kernel's own");
+
 static void record_sample(const vklm_decode_plan *p, vklm_gpu_cmd *cmd)
 {
     const vklm_activations *a = p->activations;

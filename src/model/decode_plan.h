@@ -37,6 +37,8 @@ vklm_status vklm_decode_plan_run(vklm_decode_plan *plan, uint32_t token, uint32_
 // Brings the logits that lie on the device to the host.
 vklm_status vklm_decode_plan_fetch(vklm_decode_plan *plan, const float **out_logits);
 
+enum { VKLM_DECODE_PLAN_MAX_TOP_K = 256 }; // of what the device can draw
+
 // Draws from the logits that lie on the device, which are those after the token at `position`; the
 // draw is the n_drawn-th of its seed. The host's `sampling` and the counts, which it has written to
 // vklm_decode_plan_counts before, hold for all that follows. The report is slot 0.

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/rng.h"
 #include "host/text_help.h"
 #include "text/jinja.h"
 
@@ -211,4 +212,44 @@ Test(jinja, deep_syntax_does_not_use_the_stack_up)
     check_repeated("", "{% set a %}", "", N / 2);
     check_repeated("{% set ", "(", "a", N);
     check_repeated("{% if s %}", "{% elif s %}", "", N / 2);
+}
+
+// Templates of the golden file with bytes changed, dropped or doubled: rendered or refused, and no
+// harm done (sanitizers watch).
+static void check_damaged(const cJSON *line, size_t number, void *opaque)
+{
+    cJSON **sets = opaque;
+    if (number == 1) {
+        *sets = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(line, "sets"), true);
+        return;
+    }
+    static const char likely[] = "{}%#-+|()[]'\"\\ .,:=<>~*/0a_\n";
+    const char *source = cJSON_GetObjectItemCaseSensitive(line, "template")->valuestring;
+    int set = cJSON_GetObjectItemCaseSensitive(line, "set")->valueint;
+    size_t len = strlen(source);
+    for (uint32_t round = 0; len > 0 && round < 30; round++) {
+        vklm_string damaged = {0}, out;
+        uint32_t words[4];
+        for (size_t i = 0; i < len; i++) {
+            vklm_rng_philox(number, (uint64_t)round << 32 | i, words);
+            bool hit = words[0] % len == 0 || words[0] % 40 == 0;
+            char other = words[2] % 9 ? likely[words[2] % (sizeof likely - 1)] : (char)words[2];
+            if (!hit || words[1] % 3 == 0)
+                vklm_string_append(&damaged, source + i, 1);
+            if (hit && words[1] % 3 != 1)
+                vklm_string_append(&damaged, &other, 1);
+        }
+        vklm_string_append(&damaged, "", 0);
+        if (render(damaged.data, damaged.len, cJSON_GetArrayItem(*sets, set), &out) != VKLM_OK)
+            cr_expect(*vklm_error_message() && !strchr(vklm_error_message(), '\n'));
+        vklm_string_finish(&damaged);
+        vklm_string_finish(&out);
+    }
+}
+
+Test(jinja, damaged_templates_do_no_harm, .timeout = 300)
+{
+    cJSON *sets = NULL;
+    for_each_json_line(VKLM_TEST_DATA "/golden/templates.jsonl", check_damaged, &sets);
+    cJSON_Delete(sets);
 }

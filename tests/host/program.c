@@ -8,11 +8,12 @@
 #include "host/shell.h"
 
 #define DEMO VKLM_TEST_DATA "/demo-dense"
-#define GQA VKLM_TEST_DATA "/random-gqa"
+#define GQA  VKLM_TEST_DATA "/random-gqa"
 
 Test(program, help_and_version)
 {
-    static const char *const commands[] = {"run", "devices", "info", "tokenize", "detokenize", "logits"};
+    static const char *const commands[] = {"run",  "chat",     "batch",      "score", "devices",
+                                           "info", "tokenize", "detokenize", "logits"};
     vklm_shell_expect(2, "usage:", "vklm");
     vklm_shell_expect(2, "no command 'frobnicate'", "vklm frobnicate");
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
@@ -38,6 +39,13 @@ Test(program, wrong_usage_exits_with_2)
     vklm_shell_expect(2, "--top-p takes", "vklm run %s -p a --top-p 1.5", DEMO);
     vklm_shell_expect(2, "--seed takes", "vklm run %s -p a --seed 99999999999999999999999", DEMO);
     vklm_shell_expect(2, "--ctx takes", "vklm run %s -p a --ctx 0", DEMO);
+    vklm_shell_expect(2, "--frequency-penalty takes", "vklm run %s -p a --frequency-penalty 3",
+                      DEMO);
+    vklm_shell_expect(2, "--presence-penalty takes", "vklm run %s -p a --presence-penalty x", DEMO);
+    vklm_shell_expect(2, "--logit-bias takes", "vklm run %s -p a --logit-bias 5", DEMO);
+    vklm_shell_expect(2, "--logit-bias takes", "vklm run %s -p a --logit-bias 5:nan", DEMO);
+    vklm_shell_expect(2, "must not be empty", "vklm run %s -p a --stop ''", DEMO);
+    vklm_shell_expect(2, "-n takes", "vklm run %s -p a -n -5", DEMO);
     vklm_shell_expect(2, "--ids and --out", "vklm logits %s --ids '1 2'", DEMO);
     vklm_shell_expect(2, "token id", "vklm logits %s --ids '1 x' --out /tmp/x", DEMO);
     vklm_shell_expect(2, "one model folder", "vklm info");
@@ -50,10 +58,11 @@ Test(program, says_what_is_wrong_with_a_model)
     vklm_shell_expect(1, "config.json", "vklm info %s", VKLM_TEST_DATA);
     vklm_shell_expect(1, "tokenizer.json", "vklm run %s -p a", GQA);
     vklm_shell_expect(1, "tokenizer.json", "vklm tokenize %s a", GQA);
-    vklm_shell_expect(1, "truncated",
-                      "d=$(mktemp -d) && cp %s/* $d && chmod u+w $d/* && truncate -s -5 $d/model.safetensors; "
-                      "vklm info $d; s=$?; rm -r $d; exit $s",
-                      DEMO);
+    vklm_shell_expect(
+        1, "truncated",
+        "d=$(mktemp -d) && cp %s/* $d && chmod u+w $d/* && truncate -s -5 $d/model.safetensors; "
+        "vklm info $d; s=$?; rm -r $d; exit $s",
+        DEMO);
 }
 
 Test(program, says_what_is_wrong_with_a_prompt)
@@ -64,6 +73,11 @@ Test(program, says_what_is_wrong_with_a_prompt)
     vklm_shell_expect(1, "/nowhere", "vklm run %s -f /nowhere", DEMO);
     vklm_shell_expect(1, "the context has room for 512",
                       "head -c 20000 /dev/zero | tr '\\0' x | vklm run %s", DEMO);
+    vklm_shell_expect(1, "line 1: the template refuses these messages: no questions",
+                      "d=$(mktemp -d) && cp %s/* $d && chmod u+w $d/*; "
+                      "echo \"{{ raise_exception('no questions') }}\" >$d/chat_template.jinja; "
+                      "vklm run $d --chat -p a; s=$?; rm -r $d; exit $s",
+                      DEMO);
     vklm_shell_expect(1, "room for 3", "vklm run %s -p 'one two three four' --ctx 3", DEMO);
 }
 
@@ -71,8 +85,8 @@ Test(program, info_counts)
 {
     vklm_shell_result r = vklm_shell_run("vklm info %s --json", GQA);
     cr_expect_eq(r.status, 0);
-    cr_expect(strstr(r.out, "\"kv_heads\":\t2") && strstr(r.out, "\"tied_embeddings\":\ttrue"), "%s",
-              r.out);
+    cr_expect(strstr(r.out, "\"kv_heads\":\t2") && strstr(r.out, "\"tied_embeddings\":\ttrue"),
+              "%s", r.out);
     vklm_shell_finish(&r);
 }
 
@@ -87,14 +101,50 @@ Test(program, tokenizes_both_ways)
     vklm_shell_finish(&text);
 }
 
-// Without a loader there is a sentence and no crash. The dynamic linker finds none in an empty folder
-// only where the system has none, so an unusable one is put in its place.
+// Lines of messages, and lines that fail.
+Test(program, tokenizes_messages)
+{
+    vklm_shell_result r = vklm_shell_run(
+        "printf '%%s\\n' "
+        "'{\"messages\":[{\"role\":\"user\",\"content\":\"a</"
+        "s>\"}],\"add_generation_prompt\":true}' "
+        "'{\"messages\":[{\"role\":\"user\"}]}' '{\"messages\":5}' 'oops' '{}' "
+        "'{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"},"
+        "{\"type\":\"text\",\"text\":\"b\"}]}]}' '{\"text\":\"a\"}' | vklm tokenize %s --jsonl",
+        DEMO);
+    static const char *const wanted[] = {
+        "{\"text\":\"<s>\\n\\n### 指示:\\na</s>\\n\\n### 応答:\\n\",\"ids\":[1,",
+        "{\"error\":\"messages[0].content must be a string, not nothing\"}",
+        "{\"error\":\"messages must be an array, not a number\"}",
+        "{\"error\":\"line 4: not valid JSON",
+        "{\"error\":\"line 5: wanted a text, ids or messages\"}",
+        "{\"text\":\"<s>\\n\\n### 指示:\\nab\",\"ids\":[1,",
+        "{\"ids\":[267,",
+    };
+    cr_expect_eq(r.status, 0, "%s", r.err);
+    char *line = strtok(r.out, "\n");
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++, line = strtok(NULL, "\n"))
+        cr_expect(line && strncmp(line, wanted[i], strlen(wanted[i])) == 0, "%s, not %s", line,
+                  wanted[i]);
+    cr_expect_null(line);
+    vklm_shell_finish(&r);
+    r = vklm_shell_run("d=$(mktemp -d); cp %s/tokenizer.json $d; echo '{\"messages\":[]}' | vklm "
+                       "tokenize $d --jsonl; "
+                       "rm -r $d",
+                       DEMO);
+    cr_expect(strstr(r.out, "the model has no chat template"), "%s", r.out);
+    vklm_shell_finish(&r);
+}
+
+// Without a loader there is a sentence and no crash. The dynamic linker finds none in an empty
+// folder only where the system has none, so an unusable one is put in its place.
 Test(program, no_vulkan_loader_is_a_sentence)
 {
     vklm_shell_expect(1, "no Vulkan loader found",
                       "d=$(mktemp -d); echo x >$d/libvulkan.so.1; echo x >$d/libvulkan.so; "
                       "LD_LIBRARY_PATH=$d vklm devices; s=$?; rm -r $d; exit $s");
-    vklm_shell_expect(1, "no Vulkan", "VK_DRIVER_FILES=/nowhere VK_ICD_FILENAMES=/nowhere vklm devices");
+    vklm_shell_expect(1, "no Vulkan",
+                      "VK_DRIVER_FILES=/nowhere VK_ICD_FILENAMES=/nowhere vklm devices");
     vklm_shell_expect(1, "no Vulkan",
                       "VK_DRIVER_FILES=/nowhere VK_ICD_FILENAMES=/nowhere vklm run %s -p a", DEMO);
 }

@@ -7,20 +7,10 @@
 
 #include <cjson/cJSON.h>
 
-#include <vklm/vklm.h>
-
 #include "host/shell.h"
+#include "model/need_device.h"
 
 #define DEMO VKLM_TEST_DATA "/demo-dense"
-
-static void need_device(void)
-{
-    vklm_device_info *devices;
-    size_t n;
-    if (vklm_device_list(&devices, &n) != VKLM_OK)
-        cr_skip_test("no Vulkan: %s", vklm_error_message());
-    vklm_free(devices);
-}
 
 Test(program, runs_from_argument_file_and_stdin_alike)
 {
@@ -58,6 +48,41 @@ Test(program, seeds_repeat_and_json_parses)
     cJSON_Delete(b);
     vklm_shell_finish(&r[0]);
     vklm_shell_finish(&r[1]);
+}
+
+// A stop string that begins in one token and ends in another; the text ends before it, however it
+// is shown.
+Test(program, stops_at_a_string_across_tokens)
+{
+    need_device();
+    vklm_shell_result whole =
+        vklm_shell_run("vklm run %s -p '日本の首都は' --greedy -n 20 --json", DEMO);
+    vklm_shell_result text =
+        vklm_shell_run("vklm run %s -p '日本の首都は' --greedy -n 20 --stop '京で'", DEMO);
+    vklm_shell_result json = vklm_shell_run(
+        "vklm run %s -p '日本の首都は' --greedy -n 20 --stop zzz --stop '京で' --json", DEMO);
+    cr_expect(strstr(whole.out, "\"text\":\"東京です。\""), "%s", whole.out);
+    cr_expect_str_eq(text.out, "東\n");
+    cr_expect(strstr(json.out, "\"text\":\"東\"") && strstr(json.out, "\"stop\":\"stop\""), "%s",
+              json.out);
+    vklm_shell_finish(&whole);
+    vklm_shell_finish(&text);
+    vklm_shell_finish(&json);
+}
+
+// Bias and penalties reach the draw: a token is forbidden, another one forced again and again until
+// it is not.
+Test(program, bias_and_penalties_reach_the_draw)
+{
+    need_device();
+    vklm_shell_result r = vklm_shell_run(
+        "for o in '' '--frequency-penalty 2' '--presence-penalty 2'; do vklm run %s -p a "
+        "-n 6 --greedy --repeat-penalty 1 --ignore-eos --logit-bias 300:60 --logit-bias "
+        "301:59 $o --json 2>/dev/null | sed 's/.*\"ids\":.\\([0-9,]*\\).*/\\1/'; done",
+        DEMO);
+    cr_expect_eq(strncmp(r.out, "300,300,300,300,300,300\n", 24), 0, "%s", r.out);
+    cr_expect(strstr(r.out, ",301,"), "%s", r.out);
+    vklm_shell_finish(&r);
 }
 
 Test(program, writes_logits_or_nothing)

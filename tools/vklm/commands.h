@@ -3,6 +3,7 @@
 #ifndef VKLM_TOOLS_COMMANDS_H
 #define VKLM_TOOLS_COMMANDS_H
 
+int vklm_command_batch(int argc, char **argv);
 int vklm_command_chat(int argc, char **argv);
 int vklm_command_detokenize(int argc, char **argv);
 int vklm_command_devices(int argc, char **argv);
@@ -12,6 +13,7 @@ int vklm_command_logits(int argc, char **argv);
 int vklm_command_pack(int argc, char **argv);
 int vklm_command_plan(int argc, char **argv);
 int vklm_command_run(int argc, char **argv);
+int vklm_command_score(int argc, char **argv);
 int vklm_command_synth(int argc, char **argv);
 int vklm_command_tokenize(int argc, char **argv);
 

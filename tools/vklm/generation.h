@@ -58,7 +58,7 @@ enum {
     "      --greedy            always the most likely token\n"                                      \
     "      --ignore-eos        go on past the end-of-text token\n"
 
-// All-zero is the default but for max_tokens, which must be set.
+// All-zero is the default but for max_tokens, which the command sets when the user did not.
 typedef struct {
     vklm_sampling_params sampling; // its bias is the list below
     vklm_logit_bias *bias;         // [sampling.n_bias]

@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <termios.h>
 #include <unistd.h>
+#include <wchar.h>
 
 enum { HISTORY_LINES = 1000 };
 
@@ -26,12 +28,13 @@ static char *prompt(EditLine *editor)
     return reader->continued ? more : first;
 }
 
-static unsigned char cancel(EditLine *editor, int key)
+static unsigned char cancel(EditLine *editor, wint_t key)
 {
     (void)key;
     vklm_line_reader *reader;
     el_get(editor, EL_CLIENTDATA, &reader);
     reader->cancelled = true;
+    fputs("^C\n", stderr);
     return CC_NEWLINE;
 }
 
@@ -53,9 +56,8 @@ static bool open_editor(vklm_line_reader *reader)
     el_set(reader->editor, EL_EDITOR, "emacs");
     el_set(reader->editor, EL_HIST, history, reader->history);
     el_source(reader->editor, NULL); // the user's ~/.editrc
-    // While a line is edited Ctrl-C is a key like others, which gives the line up.
-    el_set(reader->editor, EL_SETTY, "-d", "intr=", NULL);
-    el_set(reader->editor, EL_ADDFN, "vklm-cancel", "give the line up", cancel);
+    // The wide call: the other one copies the two strings, for ever.
+    el_wset(reader->editor, EL_ADDFN, L"vklm-cancel", L"give the line up", cancel);
     el_set(reader->editor, EL_BIND, "^C", "vklm-cancel", NULL);
     return true;
 }
@@ -87,6 +89,20 @@ bool vklm_line_reader_edits(const vklm_line_reader *reader)
     return reader->editor;
 }
 
+// While a line is edited Ctrl-C is a key like others, which gives the line up; otherwise it
+// interrupts.
+static void set_interrupt_key(bool on)
+{
+    static cc_t key;
+    struct termios mode;
+    if (tcgetattr(STDIN_FILENO, &mode) != 0)
+        return;
+    if (!on)
+        key = mode.c_cc[VINTR];
+    mode.c_cc[VINTR] = on ? key : _POSIX_VDISABLE;
+    tcsetattr(STDIN_FILENO, TCSADRAIN, &mode);
+}
+
 // One line, [*out_len] with its newline; NULL at the end.
 static const char *read_line(vklm_line_reader *reader, size_t *out_len)
 {
@@ -97,7 +113,11 @@ static const char *read_line(vklm_line_reader *reader, size_t *out_len)
     }
     int n = 0;
     HistEvent event;
+    set_interrupt_key(false);
     const char *line = el_gets(reader->editor, &n);
+    set_interrupt_key(true);
+    if (n <= 0)
+        fputs("\n", stderr); // behind the prompt
     if (line && n > 1 && !reader->cancelled)
         history(reader->history, &event, H_ENTER, line);
     *out_len = n > 0 ? (size_t)n : 0;

@@ -21,6 +21,8 @@ static const struct {
     {"synth", vklm_command_synth, "write a random model of a real one's shapes"},
     {"tokenize", vklm_command_tokenize, "text to token ids"},
     {"detokenize", vklm_command_detokenize, "token ids to text"},
+    {"batch", vklm_command_batch, "answer a file of questions"},
+    {"score", vklm_command_score, "log-probabilities and perplexity of a text"},
     {"logits", vklm_command_logits, "write the logits of a text to a file"},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };

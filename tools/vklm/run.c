@@ -259,7 +259,7 @@ int vklm_command_run(int argc, char **argv)
         VKLM_GENERATION_OPTIONS,
         VKLM_MODEL_OPTIONS,
         {0}};
-    settings s = {.generation.max_tokens = 100, .system = VKLM_LLM_JP_SYSTEM};
+    settings s = {.system = VKLM_LLM_JP_SYSTEM};
     for (int o; (o = getopt_long(argc, argv, "p:f:n:vh", options, NULL)) != -1;) {
         if (o == 'h') {
             fputs(help, stdout);
@@ -276,6 +276,8 @@ int vklm_command_run(int argc, char **argv)
         return vklm_options_misused("run", "takes one model folder, and -p or -f");
     }
     s.engine.model_dir = argv[optind];
+    if (s.generation.max_tokens == 0)
+        s.generation.max_tokens = s.chat ? 1024 : 100;
     vklm_console_open(s.verbose ? VKLM_LOG_DEBUG : VKLM_LOG_INFO);
     vklm_console_catch_interrupt();
     vklm_status status = run(&s);
