@@ -9,7 +9,6 @@ typedef enum { NONE = 0, VOCAB, HIDDEN, INTERMEDIATE, HEADS, KV_HEADS, EXPERTS }
 static const struct {
     const char *name; // of a layer's tensor: what follows "model.layers.N."
     dimension rows, cols;
-    const char *expert; // of an expert's tensor: what follows "model.layers.N.block_sparse_moe.experts.E."
 } tensors[VKLM_TENSOR_ROLES] = {
     [VKLM_TENSOR_EMBED] = {"model.embed_tokens.weight", VOCAB, HIDDEN},
     [VKLM_TENSOR_ATTN_NORM] = {"input_layernorm.weight", HIDDEN, NONE},
@@ -19,11 +18,18 @@ static const struct {
     [VKLM_TENSOR_O] = {"self_attn.o_proj.weight", HIDDEN, HEADS},
     [VKLM_TENSOR_MLP_NORM] = {"post_attention_layernorm.weight", HIDDEN, NONE},
     [VKLM_TENSOR_ROUTER] = {"block_sparse_moe.gate.weight", EXPERTS, HIDDEN},
-    [VKLM_TENSOR_GATE] = {"mlp.gate_proj.weight", INTERMEDIATE, HIDDEN, "w1.weight"},
-    [VKLM_TENSOR_UP] = {"mlp.up_proj.weight", INTERMEDIATE, HIDDEN, "w3.weight"},
-    [VKLM_TENSOR_DOWN] = {"mlp.down_proj.weight", HIDDEN, INTERMEDIATE, "w2.weight"},
+    [VKLM_TENSOR_GATE] = {"mlp.gate_proj.weight", INTERMEDIATE, HIDDEN},
+    [VKLM_TENSOR_UP] = {"mlp.up_proj.weight", INTERMEDIATE, HIDDEN},
+    [VKLM_TENSOR_DOWN] = {"mlp.down_proj.weight", HIDDEN, INTERMEDIATE},
     [VKLM_TENSOR_FINAL_NORM] = {"model.norm.weight", HIDDEN, NONE},
     [VKLM_TENSOR_LM_HEAD] = {"lm_head.weight", VOCAB, HIDDEN},
+};
+
+// Of the matrices that each expert has: what follows "model.layers.N.block_sparse_moe.experts.E."
+static const char *const expert_names[VKLM_TENSOR_ROLES] = {
+    [VKLM_TENSOR_GATE] = "w1.weight",
+    [VKLM_TENSOR_UP] = "w3.weight",
+    [VKLM_TENSOR_DOWN] = "w2.weight",
 };
 
 static uint64_t size_of(const vklm_arch *arch, dimension d)
@@ -56,7 +62,7 @@ uint32_t vklm_tensor_count(const vklm_arch *arch, vklm_tensor_role role)
 {
     if (role == VKLM_TENSOR_ROUTER)
         return arch->n_experts ? 1 : 0;
-    return tensors[role].expert && arch->n_experts ? arch->n_experts : 1;
+    return expert_names[role] && arch->n_experts ? arch->n_experts : 1;
 }
 
 void vklm_tensor_name(vklm_tensor_role role, uint32_t layer, char out_name[VKLM_TENSOR_NAME_BYTES])
@@ -71,7 +77,7 @@ void vklm_tensor_expert_name(vklm_tensor_role role, uint32_t layer, uint32_t exp
                              char out_name[VKLM_TENSOR_NAME_BYTES])
 {
     snprintf(out_name, VKLM_TENSOR_NAME_BYTES, "model.layers.%u.block_sparse_moe.experts.%u.%s",
-             layer, expert, tensors[role].expert);
+             layer, expert, expert_names[role]);
 }
 
 bool vklm_tensor_fused_name(vklm_tensor_role role, uint32_t layer,
