@@ -4,7 +4,7 @@
 
 A Unigram tokenizer with byte fallback of the same structure as LLM-jp's (same special tokens and ids),
 and a Llama of about two million parameters, on the text of make_corpus.py; about 20 minutes on two cores.
---moe: a Mixtral of 8 experts, 2 of them per token, with demo-dense's tokenizer; about 15 minutes.
+--moe: a Mixtral of 8 experts, 2 of them per token, with demo-dense's tokenizer; about 12 minutes.
 """
 import argparse
 import json
@@ -153,9 +153,10 @@ def show(model, tokenizer, prompts):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--moe', action='store_true')
-    parser.add_argument('--steps', type=int, default=4500)
+    parser.add_argument('--steps', type=int, help='default: 4500, or 3000 with --moe')
     parser.add_argument('--out')
     args = parser.parse_args()
+    args.steps = args.steps or (3000 if args.moe else 4500)
     args.out = args.out or os.path.join(HERE, 'demo-moe' if args.moe else 'demo-dense')
     os.makedirs(args.out, exist_ok=True)
     torch.manual_seed(1)
