@@ -151,14 +151,17 @@ Test(program, no_vulkan_loader_is_a_sentence)
 
 Test(program, info_counts_experts)
 {
-    vklm_shell_result r = vklm_shell_run("vklm info %s/random-moe-hd128; vklm info %s/random-moe-hd128 --json",
-                                         VKLM_TEST_DATA, VKLM_TEST_DATA);
+    vklm_shell_result r =
+        vklm_shell_run("vklm info %s/random-moe-hd128; vklm info %s/random-moe-hd128 --json",
+                       VKLM_TEST_DATA, VKLM_TEST_DATA);
     cr_expect_eq(r.status, 0, "%s", r.err);
-    // each of 2 layers: 8 experts of 3 * 32 * 128, of which 2 are active; and all that is not an expert
+    // each of 2 layers: 8 experts of 3 * 32 * 128, of which 2 are active; and all that is not an
+    // expert
     static const char *const wanted[] = {
-        "MixtralForCausalLM", "experts         8 a layer, 2 for each token, of size 32\n",
-        "parameters      494976 ", "active          347520 ", "\"parameters\":\t494976",
-        "\"active_parameters\":\t347520", "\"experts\":\t8", "\"experts_per_token\":\t2"};
+        "MixtralForCausalLM",      "experts         8 a layer, 2 for each token, of size 32\n",
+        "parameters      494976 ", "active          347520 ",
+        "\"parameters\":\t494976", "\"active_parameters\":\t347520",
+        "\"experts\":\t8",         "\"experts_per_token\":\t2"};
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
         cr_expect(strstr(r.out, wanted[i]), "no '%s' in %s", wanted[i], r.out);
     vklm_shell_finish(&r);

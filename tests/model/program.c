@@ -102,18 +102,20 @@ Test(program, writes_logits_or_nothing)
 Test(program, runs_and_routes_a_model_with_experts)
 {
     need_device();
-    vklm_shell_result r = vklm_shell_run("vklm run %s/demo-moe -p '日本の首都は' --greedy -n 20",
-                                         VKLM_TEST_DATA);
+    vklm_shell_result r =
+        vklm_shell_run("vklm run %s/demo-moe -p '日本の首都は' --greedy -n 20", VKLM_TEST_DATA);
     cr_assert_eq(r.status, 0, "%s", r.err);
     cr_expect(strstr(r.out, "東京"), "%s", r.out);
     vklm_shell_finish(&r);
-    r = vklm_shell_run("f=$(mktemp); vklm logits %s/random-moe-top4 --ids '5 6,7' --router --out $f; s=$?; "
-                       "strings $f | head -1; rm $f; exit $s",
-                       VKLM_TEST_DATA);
+    r = vklm_shell_run(
+        "f=$(mktemp); vklm logits %s/random-moe-top4 --ids '5 6,7' --router --out $f; s=$?; "
+        "strings $f | head -1; rm $f; exit $s",
+        VKLM_TEST_DATA);
     cr_expect_eq(r.status, 0, "%s", r.err);
     cr_expect(strstr(r.out, "\"experts\":{\"dtype\":\"I32\",\"shape\":[2,3,4]"), "%s", r.out);
     vklm_shell_finish(&r);
-    vklm_shell_expect(1, "no experts", "vklm logits %s --ids 5 --router --out /tmp/vklm-never", DEMO);
+    vklm_shell_expect(1, "no experts", "vklm logits %s --ids 5 --router --out /tmp/vklm-never",
+                      DEMO);
 }
 
 Test(program, says_what_is_wrong_with_the_device)
