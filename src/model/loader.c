@@ -161,6 +161,8 @@ static vklm_status load_all(loader *l, vklm_weights *w)
         w->lm_head = w->embed;
     if (status == VKLM_OK)
         status = load_rope(l, &w->rope);
+    if (status == VKLM_OK && l->done < l->total) // what the files hold beside: checksums, say
+        status = report(l, l->total - l->done);
     return status == VKLM_OK ? vklm_gpu_stage_finish(l->stage) : status;
 }
 

@@ -119,7 +119,8 @@ static vklm_status write_vector(void *opaque, const vklm_planned_vector *v, vklm
         vklm_vector_unpack(v, p->plan->source->checkpoint, (float *)(void *)p->piece);
     const vklm_tensor_info *info = &p->tensors[p->current++];
     vklm_file_writer_write_at(p->writer, info->offset, p->piece, (size_t)info->bytes);
-    return status == VKLM_OK ? report(p, info->bytes) : status;
+    vklm_tensor tensor = vklm_checkpoint_tensor(p->plan->source->checkpoint, v->role, v->layer);
+    return status == VKLM_OK ? report(p, tensor.info->bytes) : status;
 }
 
 // Lists the tensors and writes the header, which says where they go.
@@ -187,6 +188,8 @@ static vklm_status write_all(packer *p, vklm_weights *unused)
         status = vklm_weights_plan_visit(p->plan, &fill, unused);
     if (status == VKLM_OK)
         status = write_checksums(p);
+    if (status == VKLM_OK && p->done < p->total) // what the checkpoint holds beside
+        status = report(p, p->total - p->done);
     return status == VKLM_OK ? vklm_file_writer_commit(p->writer) : status;
 }
 

@@ -23,7 +23,7 @@ static const char help[] =
 static int run(vklm_pack_params *params)
 {
     vklm_model_info before, after;
-    params->progress = vklm_console_load_progress;
+    params->progress = vklm_console_write_progress;
     double begin = vklm_clock_seconds();
     if (vklm_model_info_load(params->model_dir, &before) != VKLM_OK ||
         vklm_model_pack(params) != VKLM_OK ||

@@ -27,7 +27,7 @@ int vklm_command_synth(int argc, char **argv)
         {"preset", required_argument, NULL, 'p'}, {"out", required_argument, NULL, 'o'},
         {"layers", required_argument, NULL, 'l'}, {"seed", required_argument, NULL, 's'},
         {"help", no_argument, NULL, 'h'},         {0}};
-    vklm_synth_params params = {.progress = vklm_console_load_progress};
+    vklm_synth_params params = {.progress = vklm_console_write_progress};
     uint64_t number;
     for (int o; (o = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
         switch (o) {
