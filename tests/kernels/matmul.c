@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "kernels/lab.h"
+#include "ops/column_squares.h"
 #include "ops/embed.h"
 #include "ops/matmul.h"
 #include "ops/rmsnorm.h"
@@ -208,5 +209,44 @@ Test(matmul, swiglu)
             double size = fabs(want) * (8 + 2 * fabs(gate)) + 1e-12;
             vklm_lab_check("swiglu", vklm_lab_read(lab, op.y) + t * N + i, &want, &size, 1, 2);
         }
+    vklm_lab_close(lab);
+}
+
+static void record_column_squares(vklm_gpu_cmd *cmd, const void *op)
+{
+    vklm_op_column_squares_record(cmd, op);
+}
+
+Test(matmul, column_squares)
+{
+    static const struct {
+        uint32_t n_rows, n_cols;
+    } shapes[] = {{1, 4}, {3, 20}, {70, 96}, {5, 2049}};
+    vklm_lab *lab = open_or_skip();
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+        const size_t n = shapes[s].n_cols, all = shapes[s].n_rows * n;
+        float *x = malloc(all * sizeof *x), *before = malloc(n * sizeof *before);
+        double *sums = malloc(n * sizeof *sums), *size = malloc(n * sizeof *size);
+        vklm_lab_random(11, x, all);
+        vklm_lab_random(12, before, n);
+        vklm_op_column_squares op = {.x = vklm_lab_input(lab, x, all * sizeof *x),
+                                     .sums = vklm_lab_output(lab, before, n),
+                                     .n_rows = shapes[s].n_rows,
+                                     .n_cols = shapes[s].n_cols};
+        vklm_lab_run(lab, record_column_squares, &op);
+        for (size_t c = 0; c < n; c++) {
+            sums[c] = (double)before[c];
+            size[c] = fabs(sums[c]);
+            for (size_t t = 0; t < shapes[s].n_rows; t++) {
+                sums[c] += (double)x[t * n + c] * (double)x[t * n + c];
+                size[c] += (double)x[t * n + c] * (double)x[t * n + c];
+            }
+        }
+        // One chain of additions down the rows, and a rounding for each square.
+        vklm_lab_check("column squares", vklm_lab_read(lab, op.sums), sums, size, n,
+                       shapes[s].n_rows + 2);
+        free(x), free(before), free(sums), free(size);
+        vklm_lab_clear(lab);
+    }
     vklm_lab_close(lab);
 }

@@ -149,3 +149,20 @@ Test(program, damaged_pipeline_caches_are_ignored)
     cr_expect(strstr(r.err, "ignored, it is damaged"), "%s", r.err);
     vklm_shell_finish(&r);
 }
+
+// From a text to a packed copy that answers.
+Test(program, importance_feeds_pack)
+{
+    need_device();
+    vklm_shell_result r = vklm_shell_run(
+        "d=$(mktemp -d); head -c 900 %s/calibration.txt >$d/t; vklm importance %s -f $d/t --out $d/i && "
+        "vklm pack %s --weights q4 --importance $d/i --out $d/p && vklm info $d/p --verify >&2 && "
+        "vklm run $d/p -p '日本の首都は' --greedy -n 20; s=$?; rm -r $d; exit $s",
+        VKLM_TEST_DATA, DEMO, DEMO);
+    cr_expect_eq(r.status, 0, "%s", r.err);
+    cr_expect(strstr(r.out, "東京"), "%s", r.out);
+    cr_expect(strstr(r.err, "weights         q4"), "%s", r.err);
+    vklm_shell_finish(&r);
+    vklm_shell_expect(1, "there is no text",
+                      "f=$(mktemp); vklm importance %s -f $f --out /tmp/x; s=$?; rm $f; exit $s", DEMO);
+}
