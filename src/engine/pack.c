@@ -133,14 +133,16 @@ vklm_status vklm_model_verify(const char *model_dir, vklm_load_callback progress
 static uint64_t fingerprint(const vklm_source *source, const vklm_importance *importance)
 {
     const vklm_arch *a = &source->arch;
-    const uint32_t shapes[] = {a->n_vocab, a->n_hidden,   a->n_intermediate, a->n_layers,
-                               a->n_heads, a->n_kv_heads, a->head_dim};
+    const uint32_t shapes[] = {a->n_vocab,  a->n_hidden,  a->n_intermediate,
+                               a->n_layers, a->n_heads,   a->n_kv_heads,
+                               a->head_dim, a->n_experts, a->top_k};
     uint64_t hash = vklm_hash64(shapes, sizeof shapes, 0);
     for (int role = 0; role < VKLM_TENSOR_ROLES; role++) {
-        uint32_t n = vklm_tensor_per_layer((vklm_tensor_role)role) ? a->n_layers : 1;
-        for (uint32_t layer = 0; layer < n; layer++) {
-            vklm_tensor t =
-                vklm_checkpoint_tensor(source->checkpoint, (vklm_tensor_role)role, layer);
+        const uint32_t n = vklm_tensor_count(a, (vklm_tensor_role)role);
+        const uint32_t n_layers = vklm_tensor_per_layer((vklm_tensor_role)role) ? a->n_layers : 1;
+        for (uint32_t i = 0; i < n_layers * n; i++) {
+            vklm_tensor t = vklm_checkpoint_expert_tensor(source->checkpoint,
+                                                          (vklm_tensor_role)role, i / n, i % n);
             size_t piece = t.info->bytes < 4096 ? (size_t)t.info->bytes : 4096;
             hash = vklm_hash64(t.data, piece, hash);
             hash = vklm_hash64(t.data + t.info->bytes - piece, piece, hash);

