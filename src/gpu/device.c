@@ -38,7 +38,10 @@ static vklm_status create_device(vklm_gpu_device *d)
         .pQueuePriorities = &priority,
     };
     VkPhysicalDeviceVulkan13Features f13 = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES, .synchronization2 = VK_TRUE};
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES,
+        .shaderIntegerDotProduct = d->caps.int8_dot,
+        .synchronization2 = VK_TRUE,
+    };
     VkPhysicalDeviceVulkan12Features f12 = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
         .pNext = &f13,
@@ -91,7 +94,7 @@ vklm_status vklm_gpu_device_open(vklm_gpu_instance *instance, size_t index,
     if (params->tune_as_gpu && d->caps.type == VKLM_DEVICE_CPU)
         d->caps.type = VKLM_DEVICE_DISCRETE;
     if (params->tiers)
-        d->caps.tiers &= params->tiers | VKLM_TIER_BASE;
+        d->caps.tiers = vklm_gpu_caps_runnable_tiers(&d->caps) & (params->tiers | VKLM_TIER_BASE);
     vklm_status status = create_device(d);
     if (status == VKLM_OK)
         status = vklm_gpu_pipelines_init(d, params->cache_folder);

@@ -46,6 +46,11 @@ static void to_stderr(void *opaque, vklm_log_level level, const char *message)
 
 vklm_lab *vklm_lab_open(void)
 {
+    return vklm_lab_open_tiers(0);
+}
+
+vklm_lab *vklm_lab_open_tiers(unsigned tiers)
+{
     vklm_log_set(to_stderr, NULL, VKLM_LOG_WARNING);
     vklm_lab *lab = vklm_alloc(1, sizeof *lab);
     cr_assert(lab);
@@ -58,7 +63,7 @@ vklm_lab *vklm_lab_open(void)
     cr_assert(status == VKLM_OK, "%s", vklm_error_message());
     size_t index;
     must(vklm_gpu_instance_select(lab->instance, NULL, &index));
-    const vklm_gpu_device_params params = {.tune_as_gpu = getenv("VKLM_TEST_AS_GPU")};
+    const vklm_gpu_device_params params = {.tune_as_gpu = getenv("VKLM_TEST_AS_GPU"), .tiers = tiers};
     must(vklm_gpu_device_open(lab->instance, index, &params, &lab->device));
     must(vklm_gpu_stage_create(lab->device, &lab->stage));
     return lab;
