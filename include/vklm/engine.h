@@ -58,8 +58,10 @@ typedef struct vklm_engine_params {
     unsigned tiers; // mask of VKLM_TIER_*, as far as the device runs them. Default: all it is fast at
     uint64_t max_device_bytes; // do not use more device memory. Default: what the driver offers
     const char *pipeline_folder; // keep compiled shaders here between runs. Default: nowhere
-    bool validation;             // Vulkan validation layers; their messages go to the log
-    bool serial;                 // one GPU command at a time, for hunting races: slow, same results
+    vklm_device_limits limits;   // take the device for a smaller one. Default: it is as it is
+    bool no_quirks; // trust the driver: none of the corrections for known troubles of drivers
+    bool validation;       // Vulkan validation layers; their messages go to the log
+    bool serial;           // one GPU command at a time, for hunting races: slow, same results
     vklm_load_callback progress;
     void *opaque;
 } vklm_engine_params;

@@ -8,14 +8,17 @@
 static vklm_status open_device(vklm_engine *e, const vklm_engine_params *params)
 {
     size_t index;
-    vklm_status status = vklm_gpu_instance_create(
-        &(vklm_gpu_instance_params){.validation = params->validation}, &e->instance);
+    vklm_status status =
+        vklm_gpu_instance_create(&(vklm_gpu_instance_params){.validation = params->validation,
+                                                             .no_quirks = params->no_quirks},
+                                 &e->instance);
     if (status == VKLM_OK)
         status = vklm_gpu_instance_select(e->instance, params->device, &index);
     if (status == VKLM_OK)
         status = vklm_gpu_device_open(e->instance, index,
                                       &(vklm_gpu_device_params){
                                           .tiers = params->tiers,
+                                          .limits = params->limits,
                                           .serial = params->serial,
                                           .cache_folder = params->pipeline_folder,
                                       },

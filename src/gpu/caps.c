@@ -120,7 +120,7 @@ static void read_coop_shapes(VkInstance instance, VkPhysicalDevice device, vklm_
         return;
     for (uint32_t i = 0; i < n; i++)
         if (rows[i].scope == VKLM_COOP_SCOPE_SUBGROUP)
-            c->coop_shapes[c->n_coop_shapes++] = (vklm_gpu_coop_shape){
+            c->coop_shapes[c->n_coop_shapes++] = (vklm_coop_shape){
                 .m = rows[i].MSize,
                 .n = rows[i].NSize,
                 .k = rows[i].KSize,
@@ -167,11 +167,13 @@ static void read_timestamps(VkPhysicalDevice device, vklm_gpu_caps *c)
             c->timestamps = c->timestamp_ns > 0;
 }
 
-void vklm_gpu_caps_read(VkInstance instance, VkPhysicalDevice device, vklm_gpu_caps *out_caps)
+void vklm_gpu_caps_read(VkInstance instance, VkPhysicalDevice device, bool quirks,
+                        vklm_gpu_caps *out_caps)
 {
-    *out_caps = (vklm_gpu_caps){0};
+    *out_caps = (vklm_gpu_caps){.no_quirks = !quirks};
     read_properties(device, out_caps);
     read_features(device, out_caps);
+    vklm_gpu_quirks_apply(out_caps); // some drivers must not be asked for shapes
     read_coop_shapes(instance, device, out_caps);
     vklm_gpu_caps_refresh_budget(device, out_caps);
     read_timestamps(device, out_caps);

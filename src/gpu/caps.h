@@ -11,7 +11,7 @@
 
 enum {
     VKLM_GPU_MAX_HEAPS = 16,
-    VKLM_GPU_MAX_COOP_SHAPES = 64,
+    VKLM_GPU_MAX_COOP_SHAPES = 64, // as in vklm_device_info
 };
 
 typedef struct {
@@ -20,13 +20,6 @@ typedef struct {
     bool device_local;
     bool host_visible; // some memory type of the heap can be mapped
 } vklm_gpu_heap;
-
-// One row of the cooperative-matrix table at subgroup scope: C [m, n] (+)= A [m, k] * B [k, n].
-// Types are VkComponentTypeKHR values: 0 f16, 1 f32, 3 s8, 5 s32, 7 u8, 9 u32.
-typedef struct {
-    uint32_t m, n, k;
-    uint8_t a_type, b_type, c_type, result_type;
-} vklm_gpu_coop_shape;
 
 typedef struct {
     char name[256], driver_name[256], driver_info[256];
@@ -52,9 +45,14 @@ typedef struct {
     uint32_t n_heaps;
     vklm_gpu_heap heaps[VKLM_GPU_MAX_HEAPS];
     uint32_t n_coop_shapes;
-    vklm_gpu_coop_shape coop_shapes[VKLM_GPU_MAX_COOP_SHAPES];
+    vklm_coop_shape coop_shapes[VKLM_GPU_MAX_COOP_SHAPES];
 
     unsigned tiers; // VKLM_TIER_* bits that the features allow
+
+    // Of the driver, by gpu/quirks.c. Zero: nothing is known.
+    bool no_quirks;               // the corrections were not wanted
+    uint32_t max_loop_iterations; // of an invocation, in all its loops; then it goes on, wrongly
+    float max_submit_ms;          // longer submits have been killed
 } vklm_gpu_caps;
 
 // The tiers that the other fields allow; 0 when even the base tier cannot run, and then *out_missing
@@ -63,6 +61,9 @@ unsigned vklm_gpu_caps_tiers(const vklm_gpu_caps *caps, const char **out_missing
 
 // Those, and tiers that the device can run but is not fast at.
 unsigned vklm_gpu_caps_runnable_tiers(const vklm_gpu_caps *caps);
+
+// Lowers what the limits ask for. VKLM_UNSUPPORTED when not even the base tier is left.
+vklm_status vklm_gpu_caps_limit(vklm_gpu_caps *caps, const vklm_device_limits *limits);
 
 // Bytes of device-local memory the process may use now (budget), and in all.
 void vklm_gpu_caps_memory(const vklm_gpu_caps *caps, uint64_t *out_budget, uint64_t *out_total);

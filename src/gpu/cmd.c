@@ -198,9 +198,25 @@ static void recorded(vklm_gpu_cmd *cmd)
                              (uint32_t)cmd->n_commands);
 }
 
+// The last look before a driver gets it: whoever chose the variant should have seen to it.
+static void check_limits(vklm_gpu_cmd *cmd, const vklm_gpu_dispatch *d)
+{
+    const vklm_gpu_caps *caps = &cmd->device->caps;
+    if (d->constants[0] > caps->max_workgroup_invocations ||
+        d->constants[0] > caps->max_workgroup_size[0])
+        vklm_gpu_cmd_fail(cmd, VKLM_UNSUPPORTED,
+                          "%s needs workgroups of %u invocations, the device allows %u", d->label,
+                          d->constants[0], caps->max_workgroup_invocations);
+    if (d->args_bytes > caps->max_push_bytes)
+        vklm_gpu_cmd_fail(cmd, VKLM_UNSUPPORTED,
+                          "%s needs %zu bytes of push constants, the device allows %u", d->label,
+                          d->args_bytes, caps->max_push_bytes);
+}
+
 void vklm_gpu_cmd_dispatch(vklm_gpu_cmd *cmd, const vklm_gpu_dispatch *d)
 {
     VkPipeline pipeline;
+    check_limits(cmd, d);
     if (cmd->status == VKLM_OK)
         keep_failure(cmd, vklm_gpu_pipeline_get(cmd->device, d->shader, d->constants, &pipeline));
     vklm_gpu_command command = {.label = d->label, .shader = d->shader};

@@ -11,6 +11,7 @@ typedef struct {
     // VKLM_TIER_*: what may be used, as far as the device can run it; 0: all that it is fast at
     unsigned tiers;
     bool tune_as_gpu; // a CPU device gets a GPU's variants, so that these can be tested without one
+    vklm_device_limits limits; // take the device for a smaller one
     bool serial;             // a full barrier after every command: results must not change
     const char *cache_folder; // where compiled pipelines are kept between runs; NULL: nowhere
 } vklm_gpu_device_params;

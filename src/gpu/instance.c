@@ -79,7 +79,7 @@ static vklm_status create_instance(vklm_gpu_instance *instance, bool validation)
     return status;
 }
 
-static vklm_status list_devices(vklm_gpu_instance *instance)
+static vklm_status list_devices(vklm_gpu_instance *instance, bool quirks)
 {
     uint32_t n = 0;
     VkResult result = vkEnumeratePhysicalDevices(instance->vk, &n, NULL);
@@ -99,7 +99,7 @@ static vklm_status list_devices(vklm_gpu_instance *instance)
         return vklm_vk_check(result, "vkEnumeratePhysicalDevices");
     instance->n_devices = n;
     for (uint32_t i = 0; i < n; i++)
-        vklm_gpu_caps_read(instance->vk, instance->devices[i], &instance->caps[i]);
+        vklm_gpu_caps_read(instance->vk, instance->devices[i], quirks, &instance->caps[i]);
     return VKLM_OK;
 }
 
@@ -117,7 +117,7 @@ vklm_status vklm_gpu_instance_create(const vklm_gpu_instance_params *params,
         return vklm_fail_memory("the Vulkan instance");
     vklm_status status = create_instance(instance, params->validation);
     if (status == VKLM_OK)
-        status = list_devices(instance);
+        status = list_devices(instance, !params->no_quirks);
     if (status != VKLM_OK) {
         vklm_gpu_instance_destroy(instance);
         return status;

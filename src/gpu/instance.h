@@ -10,6 +10,7 @@
 typedef struct vklm_gpu_instance vklm_gpu_instance;
 
 typedef struct {
+    bool no_quirks;  // trust drivers: gpu/quirks.c corrects nothing
     bool validation; // load VK_LAYER_KHRONOS_validation; a failure when it is not installed
 } vklm_gpu_instance_params;
 

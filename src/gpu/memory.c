@@ -94,6 +94,14 @@ vklm_status vklm_gpu_buffer_create(vklm_gpu_device *device, vklm_gpu_memory_clas
                                    uint64_t bytes, vklm_gpu_buffer **out_buffer)
 {
     *out_buffer = NULL;
+    const vklm_gpu_caps *caps = &device->caps;
+    if (bytes > caps->max_allocation_bytes || bytes > caps->max_buffer_bytes)
+        return vklm_fail(VKLM_UNSUPPORTED,
+                         "a buffer of %llu bytes is wanted; %s allows %llu, and %llu of memory in "
+                         "one piece",
+                         (unsigned long long)bytes, caps->name,
+                         (unsigned long long)caps->max_buffer_bytes,
+                         (unsigned long long)caps->max_allocation_bytes);
     vklm_gpu_buffer *b = vklm_alloc(1, sizeof *b);
     if (!b)
         return vklm_fail_memory("a buffer");

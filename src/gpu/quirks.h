@@ -4,7 +4,8 @@
 
 #include "gpu/caps.h"
 
-// Corrects a snapshot. Each row that applies is in the log.
+// Corrects a snapshot, unless its no_quirks is set; once more changes nothing. Each row that
+// applies is in the log.
 void vklm_gpu_quirks_apply(vklm_gpu_caps *caps);
 
 #endif

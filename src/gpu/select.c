@@ -22,7 +22,7 @@ unsigned vklm_gpu_caps_tiers(const vklm_gpu_caps *c, const char **out_missing)
         {c->subgroup_arithmetic, "subgroup arithmetic in compute shaders"},
         {c->subgroup_size >= 4 && c->min_subgroup_size >= 4, "subgroups of at least 4"},
         {c->max_workgroup_invocations >= 256, "workgroups of 256 invocations"},
-        {c->max_shared_bytes >= 32768, "32 KiB of shared memory"},
+        {c->max_shared_bytes >= 16384, "16 KiB of shared memory"},
         {c->max_push_bytes >= 128, "128 bytes of push constants"},
     };
     *out_missing = NULL;
@@ -42,6 +42,33 @@ unsigned vklm_gpu_caps_tiers(const vklm_gpu_caps *c, const char **out_missing)
 unsigned vklm_gpu_caps_runnable_tiers(const vklm_gpu_caps *c)
 {
     return c->tiers && c->int8_dot ? c->tiers | VKLM_TIER_DOT8 : c->tiers;
+}
+
+static void lower(uint32_t *value, uint32_t limit)
+{
+    if (limit && limit < *value)
+        *value = limit;
+}
+
+vklm_status vklm_gpu_caps_limit(vklm_gpu_caps *c, const vklm_device_limits *limits)
+{
+    const char *missing;
+    lower(&c->subgroup_size, limits->subgroup_size);
+    lower(&c->min_subgroup_size, limits->subgroup_size);
+    lower(&c->max_subgroup_size, limits->subgroup_size);
+    lower(&c->max_shared_bytes, limits->shared_bytes);
+    lower(&c->max_push_bytes, limits->push_bytes);
+    lower(&c->max_workgroup_invocations, limits->workgroup_invocations);
+    for (int i = 0; i < 3; i++)
+        lower(&c->max_workgroup_size[i], limits->workgroup_invocations);
+    uint64_t *bytes[] = {&c->max_allocation_bytes, &c->max_buffer_bytes};
+    for (int i = 0; i < 2; i++)
+        if (limits->allocation_bytes && limits->allocation_bytes < *bytes[i])
+            *bytes[i] = limits->allocation_bytes;
+    if (vklm_gpu_caps_tiers(c, &missing) == 0)
+        return vklm_fail(VKLM_UNSUPPORTED, "device %s, as it was limited, lacks %s", c->name,
+                         missing);
+    return VKLM_OK;
 }
 
 void vklm_gpu_caps_memory(const vklm_gpu_caps *c, uint64_t *out_budget, uint64_t *out_total)

@@ -61,11 +61,34 @@ void vklm_op_attention_decode_record(vklm_gpu_cmd *cmd, const vklm_op_attention_
                           });
 }
 
+// Where the driver counts loop iterations and then leaves the loop, as if it had ended.
+static bool check_loops(vklm_gpu_cmd *cmd, const vklm_gpu_caps *caps, vklm_tune_prefill_tile tile,
+                        const vklm_op_attention_prefill *op)
+{
+    const uint32_t d = op->head_dim, n_tiles = (op->position + op->n_tokens) / tile.keys + 1;
+    const uint32_t load = tile.keys * d / 2 / tile.lanes + 1,
+                   scores = tile.queries * tile.keys / tile.lanes * (1 + d / 8);
+    const uint64_t iterations = (uint64_t)n_tiles * (1 + 2 * load + scores + 2 * tile.keys) +
+                                tile.queries * d / tile.lanes + 1;
+    if (caps->max_loop_iterations == 0 || iterations <= caps->max_loop_iterations)
+        return true;
+    vklm_gpu_cmd_fail(
+        cmd, VKLM_UNSUPPORTED,
+        "attention: a prompt of %u tokens needs loops of %llu iterations; this driver "
+        "(%s %s) ends them at %u; a newer driver has no such limit",
+        op->position + op->n_tokens, (unsigned long long)iterations, caps->driver_name,
+        caps->driver_info, caps->max_loop_iterations);
+    return false;
+}
+
 void vklm_op_attention_prefill_record(vklm_gpu_cmd *cmd, const vklm_op_attention_prefill *op)
 {
     if (!check_heads(cmd, op->n_heads, op->n_kv_heads, op->head_dim, op->kv_q8))
         return;
-    vklm_tune_prefill_tile tile = vklm_tune_attention_prefill(op->head_dim);
+    const vklm_gpu_caps *caps = vklm_gpu_device_caps(vklm_gpu_cmd_device(cmd));
+    vklm_tune_prefill_tile tile = vklm_tune_attention_prefill(caps, op->head_dim);
+    if (!check_loops(cmd, caps, tile, op))
+        return;
     struct vklm_args_attention_prefill args = {
         .qkv = vklm_gpu_view_address(op->qkv),
         .k = vklm_gpu_view_address(op->k),

@@ -75,13 +75,31 @@ vklm_tuning vklm_tune_select(const vklm_gpu_caps *caps)
     // A chunk is one submit per layer: shorter ones where the desktop shares the device.
     if (caps->type == VKLM_DEVICE_INTEGRATED)
         t.prefill_tokens = 128;
+    while (vklm_tune_matmul_shared(&t) > caps->max_shared_bytes && t.tile_rows > 16)
+        t.tile_rows /= 2;
     return t;
 }
 
-vklm_tune_prefill_tile vklm_tune_attention_prefill(uint32_t head_dim)
+uint32_t vklm_tune_matmul_shared(const vklm_tuning *t)
 {
-    // Shared memory: (queries + keys) * (head_dim + 1) + queries * keys floats, at most 32 KiB.
-    if (head_dim <= 128)
-        return (vklm_tune_prefill_tile){.lanes = 64, .queries = 16, .keys = 32};
-    return (vklm_tune_prefill_tile){.lanes = 64, .queries = 8, .keys = 16};
+    const uint32_t block = 16; // BLOCK_K
+    return 4 * block * (t->tile_tokens + 1 + t->tile_rows + 1);
+}
+
+uint32_t vklm_tune_prefill_shared(vklm_tune_prefill_tile t, uint32_t head_dim)
+{
+    return 4 * ((t.queries + t.keys) * (head_dim + 1) + t.queries * t.keys);
+}
+
+vklm_tune_prefill_tile vklm_tune_attention_prefill(const vklm_gpu_caps *caps, uint32_t head_dim)
+{
+    static const vklm_tune_prefill_tile tiles[] = {{64, 16, 32}, {64, 8, 16}, {32, 4, 8}};
+    const size_t last = sizeof tiles / sizeof *tiles - 1;
+    // More than 32 KiB would leave a compute unit a single workgroup.
+    const uint32_t most = caps->max_shared_bytes < 32768 ? caps->max_shared_bytes : 32768;
+    size_t i = 0;
+    while (i < last && (vklm_tune_prefill_shared(tiles[i], head_dim) > most ||
+                        head_dim % (tiles[i].lanes / tiles[i].queries) != 0))
+        i++;
+    return tiles[i];
 }

@@ -43,10 +43,14 @@ typedef struct {
 
 vklm_tuning vklm_tune_select(const vklm_gpu_caps *caps);
 
-// attention_prefill's tile for a head size: it must fit the shared memory.
+// attention_prefill's tile for a head size: the first that fits the shared memory.
 typedef struct {
     uint32_t lanes, queries, keys;
 } vklm_tune_prefill_tile;
-vklm_tune_prefill_tile vklm_tune_attention_prefill(uint32_t head_dim);
+vklm_tune_prefill_tile vklm_tune_attention_prefill(const vklm_gpu_caps *caps, uint32_t head_dim);
+
+// Bytes of shared memory, as the shaders declare them.
+uint32_t vklm_tune_prefill_shared(vklm_tune_prefill_tile tile, uint32_t head_dim);
+uint32_t vklm_tune_matmul_shared(const vklm_tuning *tuning);
 
 #endif

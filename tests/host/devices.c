@@ -79,9 +79,9 @@ Test(tiers, need_extension_and_feature)
     c.coop_matrix = c.float16 = true;
     cr_expect_eq(vklm_gpu_caps_tiers(&c, &missing),
                  VKLM_TIER_BASE | VKLM_TIER_DOT8 | VKLM_TIER_COOP);
-    c.max_shared_bytes = 16384;
+    c.max_shared_bytes = 8192;
     cr_expect_eq(vklm_gpu_caps_tiers(&c, &missing), 0);
-    cr_expect_str_eq(missing, "32 KiB of shared memory");
+    cr_expect_str_eq(missing, "16 KiB of shared memory");
 }
 
 // Every device class gets workgroups within the least that Vulkan and our base tier guarantee.
@@ -99,8 +99,9 @@ Test(tune, respects_the_limits)
             cr_expect(t.tile_tokens % 16 == 0 && t.tile_rows % 16 == 0);
             cr_expect(32 * (t.tile_tokens + t.tile_rows + 2) * 4 <= 32768);
         }
+    vklm_gpu_caps c = device("x", VKLM_DEVICE_DISCRETE, 32, 8);
     for (uint32_t head_dim = 8; head_dim <= 256; head_dim += 8) {
-        vklm_tune_prefill_tile t = vklm_tune_attention_prefill(head_dim);
+        vklm_tune_prefill_tile t = vklm_tune_attention_prefill(&c, head_dim);
         uint32_t share = t.lanes / t.queries;
         cr_expect(t.lanes % t.queries == 0 && head_dim % share == 0, "head_dim %u", head_dim);
         cr_expect(((t.queries + t.keys) * (head_dim + 1) + t.queries * t.keys) * 4 <= 32768,

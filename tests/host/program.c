@@ -45,6 +45,9 @@ Test(program, wrong_usage_exits_with_2)
     vklm_shell_expect(2, "--presence-penalty takes", "vklm run %s -p a --presence-penalty x", DEMO);
     vklm_shell_expect(2, "--logit-bias takes", "vklm run %s -p a --logit-bias 5", DEMO);
     vklm_shell_expect(2, "--logit-bias takes", "vklm run %s -p a --logit-bias 5:nan", DEMO);
+    vklm_shell_expect(2, "'lanes=3' is no limit", "vklm run %s -p a --limit lanes=3", DEMO);
+    vklm_shell_expect(2, "a power of two", "vklm run %s -p a --limit push=128,subgroup=6", DEMO);
+    vklm_shell_expect(2, "'fast' is none of base", "vklm run %s -p a --tiers base,fast", DEMO);
     vklm_shell_expect(2, "must not be empty", "vklm run %s -p a --stop ''", DEMO);
     vklm_shell_expect(2, "-n takes", "vklm run %s -p a -n -5", DEMO);
     vklm_shell_expect(2, "--ids and --out", "vklm logits %s --ids '1 2'", DEMO);

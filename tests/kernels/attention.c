@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/half.h"
 #include "kernels/lab.h"
@@ -202,6 +203,39 @@ Test(attention_big, prefill)
     vklm_lab *lab = open_or_skip();
     check_prefill(lab, (heads){2, 2, 128, 4096}, 4055, 41, false);
     check_prefill(lab, (heads){2, 1, 256, 4096}, 4063, 33, true);
+    vklm_lab_close(lab);
+}
+
+// Lavapipe of Mesa 22.3 ends loops too early at positions past some 7,900: the op refuses there, in
+// a sentence, and is right everywhere else.
+Test(loops, prefill_at_late_positions)
+{
+    static const heads s = {1, 1, 128, 11000};
+    vklm_lab *lab = open_or_skip();
+    if (vklm_gpu_device_caps(vklm_lab_device(lab))->max_loop_iterations == 0) {
+        check_prefill(lab, s, 8380, 4);
+        vklm_lab_close(lab);
+        return;
+    }
+    check_prefill(lab, s, 7380, 4);
+    vklm_gpu_view some = vklm_lab_output(lab, NULL, 8);
+    vklm_gpu_cmd *cmd;
+    cr_assert_eq(vklm_gpu_cmd_create(vklm_lab_device(lab), NULL, &cmd), VKLM_OK);
+    vklm_gpu_cmd_begin(cmd);
+    vklm_op_attention_prefill_record(cmd, &(vklm_op_attention_prefill){.qkv = some,
+                                                                       .k = some,
+                                                                       .v = some,
+                                                                       .y = some,
+                                                                       .n_tokens = 4,
+                                                                       .position = 10980,
+                                                                       .n_heads = s.n_heads,
+                                                                       .n_kv_heads = s.n_kv_heads,
+                                                                       .head_dim = s.head_dim,
+                                                                       .n_ctx = s.n_ctx});
+    cr_expect_eq(vklm_gpu_cmd_end(cmd), VKLM_UNSUPPORTED);
+    cr_expect(strstr(vklm_error_message(), "a prompt of 10984 tokens"), "%s", vklm_error_message());
+    vklm_gpu_cmd_destroy(cmd);
+    vklm_lab_clear(lab);
     vklm_lab_close(lab);
 }
 

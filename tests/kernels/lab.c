@@ -63,7 +63,9 @@ vklm_lab *vklm_lab_open_tiers(unsigned tiers)
     cr_assert(status == VKLM_OK, "%s", vklm_error_message());
     size_t index;
     must(vklm_gpu_instance_select(lab->instance, NULL, &index));
-    const vklm_gpu_device_params params = {.tune_as_gpu = getenv("VKLM_TEST_AS_GPU"), .tiers = tiers};
+    vklm_gpu_device_params params = {.tune_as_gpu = getenv("VKLM_TEST_AS_GPU"), .tiers = tiers};
+    if (getenv("VKLM_TEST_LIMIT"))
+        must(vklm_device_limits_parse(getenv("VKLM_TEST_LIMIT"), &params.limits));
     must(vklm_gpu_device_open(lab->instance, index, &params, &lab->device));
     must(vklm_gpu_stage_create(lab->device, &lab->stage));
     return lab;

@@ -16,8 +16,9 @@
 typedef struct vklm_lab vklm_lab;
 
 // Opens the best device (VK_DRIVER_FILES and the like choose for the loader). NULL when there is no
-// Vulkan at all: the reason is in vklm_error_message(), and the test is skipped with it. With VKLM_TEST_AS_GPU in the
-// environment a CPU device runs the variants that a GPU with its subgroup size would get.
+// Vulkan at all: the reason is in vklm_error_message(), and the test is skipped with it. With
+// VKLM_TEST_AS_GPU in the environment a CPU device runs the variants that a GPU with its subgroup
+// size would get; with VKLM_TEST_LIMIT (vklm_device_limits_parse) those of a smaller device.
 vklm_lab *vklm_lab_open(void);
 vklm_lab *vklm_lab_open_tiers(unsigned tiers); // VKLM_TIER_*, as vklm_gpu_device_params has them
 

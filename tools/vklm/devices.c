@@ -12,10 +12,14 @@
 #include "vklm/options.h"
 
 static const char help[] =
-    "usage: vklm devices [--json]\n\n"
-    "Lists the Vulkan devices: number, name, type, driver, Vulkan version, memory, subgroup sizes, and the\n"
+    "usage: vklm devices [--json] [--no-quirks]\n\n"
+    "Lists the Vulkan devices: number, name, type, driver, Vulkan version, memory, subgroup sizes, "
+    "and the\n"
     "kernel tiers that run there: base (every device), dot8 (8-bit integer dot products), coop\n"
-    "(cooperative matrices). The number or a part of the name goes to --device.\n";
+    "(cooperative matrices). The number or a part of the name goes to --device.\n"
+    "--json has everything that kernels are chosen by. --no-quirks: as the drivers say it, without "
+    "the\n"
+    "corrections for known troubles of drivers.\n";
 
 static const struct {
     unsigned bit;
@@ -38,6 +42,33 @@ static void print_line(const vklm_device_info *d)
     if (d->unusable)
         printf(" none: it lacks %s", d->unusable);
     printf("\n");
+}
+
+// What kernels are chosen by: tests keep such lists of devices that are not there.
+static void add_capabilities(cJSON *o, const vklm_device_info *d)
+{
+    cJSON_AddNumberToObject(o, "driver_id", d->driver_id);
+    cJSON_AddNumberToObject(o, "driver_version", d->driver_version);
+    cJSON_AddNumberToObject(o, "max_workgroup_invocations", d->max_workgroup_invocations);
+    cJSON_AddNumberToObject(o, "max_shared_bytes", d->max_shared_bytes);
+    cJSON_AddNumberToObject(o, "max_push_bytes", d->max_push_bytes);
+    cJSON_AddNumberToObject(o, "max_allocation_bytes", (double)d->max_allocation_bytes);
+    cJSON_AddNumberToObject(o, "max_buffer_bytes", (double)d->max_buffer_bytes);
+    cJSON *heaps = cJSON_AddArrayToObject(o, "heaps");
+    for (uint32_t i = 0; i < d->n_heaps; i++) {
+        cJSON *heap = cJSON_CreateObject();
+        cJSON_AddNumberToObject(heap, "bytes", (double)d->heaps[i].bytes);
+        cJSON_AddBoolToObject(heap, "device_local", d->heaps[i].device_local);
+        cJSON_AddBoolToObject(heap, "host_visible", d->heaps[i].host_visible);
+        cJSON_AddItemToArray(heaps, heap);
+    }
+    cJSON *shapes = cJSON_AddArrayToObject(o, "coop_shapes"); // m n k, types of A, B, C, result
+    for (uint32_t i = 0; i < d->n_coop_shapes; i++) {
+        const vklm_coop_shape *s = &d->coop_shapes[i];
+        const int numbers[] = {(int)s->m, (int)s->n, (int)s->k,     s->a_type,
+                               s->b_type, s->c_type, s->result_type};
+        cJSON_AddItemToArray(shapes, cJSON_CreateIntArray(numbers, 7));
+    }
 }
 
 static cJSON *to_json(const vklm_device_info *d)
@@ -69,6 +100,7 @@ static cJSON *to_json(const vklm_device_info *d)
     cJSON_AddBoolToObject(o, "storage_16bit", d->has_storage16);
     cJSON_AddBoolToObject(o, "storage_8bit", d->has_storage8);
     cJSON_AddBoolToObject(o, "int64", d->has_int64);
+    add_capabilities(o, d);
     return o;
 }
 
@@ -85,24 +117,28 @@ static void print_json(const vklm_device_info *devices, size_t n)
 
 int vklm_command_devices(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {0}};
-    bool json = false;
+    static const struct option options[] = {{"json", no_argument, NULL, 'j'},
+                                            {"no-quirks", no_argument, NULL, 'q'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
+    bool json = false, no_quirks = false;
     for (int o; (o = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
         if (o == 'h') {
             fputs(help, stdout);
             return 0;
         }
-        if (o != 'j')
+        if (o == '?')
             return 2;
-        json = true;
+        *(o == 'j' ? &json : &no_quirks) = true;
     }
     if (optind < argc)
         return vklm_options_misused("devices", "takes no arguments");
     vklm_console_open(VKLM_LOG_WARNING);
     vklm_device_info *devices;
     size_t n;
-    if (vklm_device_list(&devices, &n) != VKLM_OK)
+    vklm_status (*list)(vklm_device_info **, size_t *) =
+        no_quirks ? vklm_device_list_as_reported : vklm_device_list;
+    if (list(&devices, &n) != VKLM_OK)
         return vklm_options_failed();
     if (json)
         print_json(devices, n);

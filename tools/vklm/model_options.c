@@ -1,7 +1,30 @@
 #include "vklm/model_options.h"
 
+#include <string.h>
+
 #include "vklm/console.h"
 #include "vklm/options.h"
+
+static bool read_tiers(const char *command, const char *text, unsigned *out)
+{
+    static const char *const names[] = {"base", "dot8",
+                                        "coop"}; // bits of VKLM_TIER_*, from the lowest
+    *out = 0;
+    for (const char *at = text;; at++) {
+        size_t len = strcspn(at, ","), i = 0;
+        while (i < 3 && (strlen(names[i]) != len || strncmp(at, names[i], len) != 0))
+            i++;
+        if (i == 3) {
+            vklm_options_misused(command, "--tiers: '%.*s' is none of base, dot8, coop", (int)len,
+                                 at);
+            return false;
+        }
+        *out |= 1u << i;
+        at += len;
+        if (!*at)
+            return true;
+    }
+}
 
 int vklm_model_option(const char *command, int option, const char *argument,
                       vklm_engine_params *params)
@@ -39,6 +62,16 @@ int vklm_model_option(const char *command, int option, const char *argument,
         return 1;
     case VKLM_OPTION_SERIAL:
         params->serial = true;
+        return 1;
+    case VKLM_OPTION_TIERS:
+        return read_tiers(command, argument, &params->tiers) ? 1 : -1;
+    case VKLM_OPTION_LIMIT:
+        if (vklm_device_limits_parse(argument, &params->limits) == VKLM_OK)
+            return 1;
+        vklm_options_misused(command, "--limit: %s", vklm_error_message());
+        return -1;
+    case VKLM_OPTION_NO_QUIRKS:
+        params->no_quirks = true;
         return 1;
     default:
         return 0;

@@ -16,6 +16,9 @@ enum {
     VKLM_OPTION_VERIFY,
     VKLM_OPTION_VALIDATION,
     VKLM_OPTION_SERIAL,
+    VKLM_OPTION_TIERS,
+    VKLM_OPTION_LIMIT,
+    VKLM_OPTION_NO_QUIRKS,
     VKLM_OPTION_LAST,
 };
 
@@ -30,8 +33,11 @@ enum {
         {"cache", required_argument, NULL, VKLM_OPTION_CACHE},                                     \
         {"verify", no_argument, NULL, VKLM_OPTION_VERIFY},                                         \
         {"validation", no_argument, NULL, VKLM_OPTION_VALIDATION},                                 \
+        {"serial", no_argument, NULL, VKLM_OPTION_SERIAL},                                         \
+        {"tiers", required_argument, NULL, VKLM_OPTION_TIERS},                                     \
+        {"limit", required_argument, NULL, VKLM_OPTION_LIMIT},                                     \
     {                                                                                              \
-        "serial", no_argument, NULL, VKLM_OPTION_SERIAL                                            \
+        "no-quirks", no_argument, NULL, VKLM_OPTION_NO_QUIRKS                                      \
     }
 
 // Their lines of --help.
@@ -46,7 +52,12 @@ enum {
     "      --cache DIR         keep the packed model there and use it the next time\n"             \
     "      --verify            check a packed model's checksums while loading\n"                   \
     "      --validation        run under the Vulkan validation layers\n"                           \
-    "      --serial            one GPU command at a time (to hunt a race; slow)\n"
+    "      --serial            one GPU command at a time (to hunt a race; slow)\n"                 \
+    "      --tiers T,...       use only these kernels: base, dot8, coop (default: all that run)\n" \
+    "      --limit L=N,...     take the device for a smaller one: subgroup=, shared=, "            \
+    "workgroup=,\n"                                                                                \
+    "                          push=, alloc= (bytes may end in k, m, g)\n"                         \
+    "      --no-quirks         no corrections for known troubles of drivers\n"
 
 // Takes one option into the parameters. 1: taken; 0: not one of these; -1: wrong, and said so.
 int vklm_model_option(const char *command, int option, const char *argument,
