@@ -72,6 +72,12 @@ typedef struct vklm_engine_params {
 vklm_status vklm_engine_open(const vklm_engine_params *params, vklm_engine **out_engine);
 void vklm_engine_close(vklm_engine *engine); // takes NULL
 
+// After a call failed with VKLM_DEVICE_LOST: opens the device again with the parameters that the
+// engine was opened with, loads the model there, and computes the tokens of every open session
+// again. What points to the engine or its sessions stays valid. After a failure they hold no more
+// than their tokens, and every computation is VKLM_DEVICE_LOST until a recovery succeeds.
+vklm_status vklm_engine_recover(vklm_engine *engine, const vklm_engine_params *params);
+
 // Messages of the validation layers since opening; 0 without validation.
 unsigned vklm_engine_validation_messages(const vklm_engine *engine);
 

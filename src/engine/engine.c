@@ -147,19 +147,25 @@ vklm_status vklm_engine_open(const vklm_engine_params *params, vklm_engine **out
     return VKLM_OK;
 }
 
+void vklm_engine_release(vklm_engine *engine)
+{
+    vklm_weights_destroy(engine->weights);
+    vklm_gpu_device_close(engine->device);
+    vklm_gpu_instance_destroy(engine->instance);
+    *engine = (vklm_engine){0};
+}
+
 void vklm_engine_close(vklm_engine *engine)
 {
     if (!engine)
         return;
-    vklm_weights_destroy(engine->weights);
-    vklm_gpu_device_close(engine->device);
-    vklm_gpu_instance_destroy(engine->instance);
+    vklm_engine_release(engine);
     free(engine);
 }
 
 unsigned vklm_engine_validation_messages(const vklm_engine *engine)
 {
-    return vklm_gpu_instance_messages(engine->instance);
+    return engine->instance ? vklm_gpu_instance_messages(engine->instance) : 0;
 }
 
 const vklm_model_info *vklm_engine_model(const vklm_engine *engine)

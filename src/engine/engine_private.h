@@ -3,6 +3,7 @@
 #define VKLM_ENGINE_PRIVATE_H
 
 #include <vklm/engine.h>
+#include <vklm/session.h>
 
 #include "gpu/device.h"
 #include "model/weights.h"
@@ -14,7 +15,11 @@ struct vklm_engine {
     vklm_model_info model;
     vklm_device_info device_info;
     vklm_memory_plan memory;
+    vklm_session *sessions; // a list of those that are open
 };
+
+// Everything but the struct itself, which is left zeroed.
+void vklm_engine_release(vklm_engine *engine);
 
 void vklm_device_info_fill(const vklm_gpu_caps *caps, uint32_t index, vklm_device_info *out_info);
 void vklm_model_info_fill(const vklm_source *source, vklm_model_info *out_info);

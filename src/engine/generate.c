@@ -164,8 +164,9 @@ static vklm_status generate_on_device(generation *g, bool *out_left_to_host)
     if (c.submitted > 0)
         s->logits_at = past_last || status != VKLM_OK ? VKLM_LOGITS_LOST : VKLM_LOGITS_ON_DEVICE;
     while (c.done < c.submitted) {
+        // What nobody waits for any more may fail: the next call will hear of it.
         vklm_status late = wait_next(s, &c, &report);
-        status = status == VKLM_OK ? late : status;
+        status = status == VKLM_OK && !g->ended ? late : status;
     }
     return status;
 }
@@ -181,7 +182,7 @@ vklm_status vklm_session_generate(vklm_session *session, uint32_t max_tokens, bo
                     .on_token = on_token,
                     .opaque = opaque};
     bool left_to_host = !device_can(session);
-    vklm_status status = VKLM_OK;
+    vklm_status status = vklm_session_check_device(session);
     while (!g.ended && status == VKLM_OK) {
         if (left_to_host) {
             status = generate_on_host(&g);

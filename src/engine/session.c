@@ -6,6 +6,30 @@
 #include "base/array.h"
 #include "base/clock.h"
 
+vklm_status vklm_session_allocate(vklm_session *s)
+{
+    vklm_engine *e = s->engine;
+    const vklm_arch *arch = &e->weights->arch;
+    vklm_status status = vklm_kv_cache_init(e->device, arch, e->memory.kv, s->n_ctx, &s->kv);
+    if (status == VKLM_OK)
+        status = vklm_activations_init(e->device, arch, s->n_ctx, &s->activations);
+    if (status == VKLM_OK)
+        status = vklm_decode_plan_init(e->device, e->weights, &s->kv, &s->activations,
+                                       (vklm_gpu_view){0}, &s->decode);
+    if (status == VKLM_OK)
+        status = vklm_prefill_init(e->device, e->weights, &s->kv, &s->activations, &s->prefill);
+    return status;
+}
+
+void vklm_session_release(vklm_session *s)
+{
+    vklm_prefill_finish(&s->prefill);
+    vklm_decode_plan_finish(&s->decode);
+    vklm_activations_finish(&s->activations);
+    vklm_kv_cache_finish(&s->kv);
+    s->logits_at = VKLM_LOGITS_NONE;
+}
+
 static vklm_status create(vklm_session *s)
 {
     vklm_engine *e = s->engine;
@@ -19,16 +43,7 @@ static vklm_status create(vklm_session *s)
     vklm_status status = s->tokens ? VKLM_OK : vklm_fail_memory("the session");
     if (status == VKLM_OK)
         status = vklm_sampler_create(&s->params.sampling, arch->n_vocab, &s->sampler);
-    if (status == VKLM_OK)
-        status = vklm_kv_cache_init(e->device, arch, e->memory.kv, s->n_ctx, &s->kv);
-    if (status == VKLM_OK)
-        status = vklm_activations_init(e->device, arch, s->n_ctx, &s->activations);
-    if (status == VKLM_OK)
-        status = vklm_decode_plan_init(e->device, e->weights, &s->kv, &s->activations,
-                                       (vklm_gpu_view){0}, &s->decode);
-    if (status == VKLM_OK)
-        status = vklm_prefill_init(e->device, e->weights, &s->kv, &s->activations, &s->prefill);
-    return status;
+    return status == VKLM_OK ? vklm_session_allocate(s) : status;
 }
 
 vklm_status vklm_session_create(vklm_engine *engine, const vklm_session_params *params,
@@ -39,9 +54,12 @@ vklm_status vklm_session_create(vklm_engine *engine, const vklm_session_params *
     if (!s)
         return vklm_fail_memory("the session");
     s->engine = engine;
+    s->next = engine->sessions;
+    engine->sessions = s;
     if (params)
         s->params = *params;
-    vklm_status status = create(s);
+    vklm_status status =
+        engine->weights ? create(s) : vklm_fail(VKLM_DEVICE_LOST, "the engine has no device");
     if (status != VKLM_OK) {
         vklm_session_destroy(s);
         return status;
@@ -54,17 +72,28 @@ void vklm_session_destroy(vklm_session *session)
 {
     if (!session)
         return;
-    vklm_prefill_finish(&session->prefill);
-    vklm_decode_plan_finish(&session->decode);
-    vklm_activations_finish(&session->activations);
-    vklm_kv_cache_finish(&session->kv);
+    vklm_session **link = &session->engine->sessions;
+    while (*link != session)
+        link = &(*link)->next;
+    *link = session->next;
+    vklm_session_release(session);
     vklm_sampler_destroy(session->sampler);
     free(session->tokens);
     free(session);
 }
 
+vklm_status vklm_session_check_device(const vklm_session *s)
+{
+    return s->kv.layers ? VKLM_OK
+                        : vklm_fail(VKLM_DEVICE_LOST, "the device was lost, and the session has "
+                                                      "nothing there any more");
+}
+
 vklm_status vklm_session_check(const vklm_session *s, const uint32_t *ids, size_t n_ids)
 {
+    vklm_status status = vklm_session_check_device(s);
+    if (status != VKLM_OK)
+        return status;
     const uint32_t n_vocab = s->engine->weights->arch.n_vocab;
     if (n_ids == 0)
         return vklm_fail(VKLM_INVALID_ARGUMENT, "there is no token to compute");
@@ -87,7 +116,7 @@ void vklm_session_accept(vklm_session *s, const uint32_t *ids, uint32_t n_ids)
     }
 }
 
-static vklm_status take_logits(void *opaque, uint32_t first, uint32_t n, const float *logits)
+vklm_status vklm_session_take_logits(void *opaque, uint32_t first, uint32_t n, const float *logits)
 {
     (void)first, (void)n;
     vklm_session *s = opaque;
@@ -118,7 +147,7 @@ static vklm_status append_many(vklm_session *s, const uint32_t *ids, uint32_t n)
     double begin = vklm_clock_seconds();
     uint32_t done;
     vklm_prefill_params params = {
-        .progress = report, .logits = take_logits, .opaque = s, .logits_from = n - 1};
+        .progress = report, .logits = vklm_session_take_logits, .opaque = s, .logits_from = n - 1};
     vklm_status status = vklm_prefill_run(&s->prefill, ids, n, s->n_tokens, &params, &done);
     vklm_session_accept(s, ids, done);
     s->stats.prompt_tokens += done;
@@ -141,7 +170,9 @@ vklm_status vklm_session_append(vklm_session *session, const uint32_t *ids, size
 vklm_status vklm_session_logits(vklm_session *session, const float **out_logits)
 {
     const uint32_t n = session->n_tokens;
-    vklm_status status = VKLM_OK;
+    vklm_status status = vklm_session_check_device(session);
+    if (status != VKLM_OK)
+        return status;
     if (session->logits_at == VKLM_LOGITS_NONE)
         return vklm_fail(VKLM_INVALID_ARGUMENT, "there are no logits yet: append a token first");
     if (session->logits_at == VKLM_LOGITS_ON_DEVICE)
@@ -191,8 +222,9 @@ uint32_t vklm_session_n_ctx(const vklm_session *session)
 vklm_status vklm_session_set_sampling(vklm_session *session, const vklm_sampling_params *params)
 {
     vklm_sampler *sampler;
-    vklm_status status =
-        vklm_sampler_create(params, session->engine->weights->arch.n_vocab, &sampler);
+    vklm_status status = vklm_session_check_device(session);
+    if (status == VKLM_OK)
+        status = vklm_sampler_create(params, session->engine->weights->arch.n_vocab, &sampler);
     if (status != VKLM_OK)
         return status;
     for (uint32_t i = 0; i < session->n_tokens; i++)

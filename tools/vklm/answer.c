@@ -114,21 +114,64 @@ static const char *stop_name(const writer *w, vklm_stop_reason reason)
     return w->stopped ? "stop" : names[reason];
 }
 
+// Opens a lost device again and brings the session to where the answer is. Returns the failure that
+// came in, or that of the attempt.
+static vklm_status recover(const writer *w, vklm_session *session, const uint32_t *prompt, size_t n,
+                           vklm_status lost)
+{
+    const vklm_answer *a = w->answer;
+    uint32_t n_held;
+    if (!w->params->engine || vklm_console_interrupted())
+        return lost;
+    vklm_status status = vklm_engine_recover(w->params->engine, w->params->engine_params);
+    if (status != VKLM_OK && status != VKLM_DEVICE_LOST)
+        vklm_fail_prefix(status, "the device was lost and could not be opened again");
+    if (status != VKLM_OK)
+        return status;
+    vklm_session_tokens(session, &n_held);
+    if (n_held < n)
+        status = vklm_session_append(session, prompt + n_held, n - n_held);
+    vklm_session_tokens(session, &n_held);
+    for (; status == VKLM_OK && n_held < n + a->n_ids; n_held++)
+        status = vklm_session_append(session, a->ids + (n_held - n), 1);
+    return status;
+}
+
+// What is left of the answer.
+static vklm_status generate(writer *w, vklm_session *session, vklm_stop_reason *out_reason)
+{
+    const vklm_generation *g = w->params->generation;
+    return vklm_session_generate(session, g->max_tokens - (uint32_t)w->answer->n_ids, g->ignore_eos,
+                                 take_id, w, out_reason);
+}
+
 vklm_status vklm_answer_generate(vklm_session *session, const uint32_t *prompt, size_t n,
                                  const vklm_answer_params *params, vklm_answer *out_answer)
 {
     *out_answer = (vklm_answer){.stop = "length"};
     writer w = {.params = params, .answer = out_answer};
-    const vklm_generation *g = params->generation;
     vklm_stop_reason reason = VKLM_STOP_LENGTH;
+    bool recovered = false;
     vklm_status status = open_writer(&w, prompt, n);
     double begin = vklm_clock_seconds(), middle = begin;
     if (status == VKLM_OK)
         status = compute_prompt(session, prompt, n, &out_answer->n_computed);
+    if (status == VKLM_DEVICE_LOST) {
+        recovered = true;
+        status = recover(&w, session, prompt, n, status);
+    }
     if (status == VKLM_OK) {
         middle = vklm_clock_seconds();
-        status = vklm_session_generate(session, g->max_tokens, g->ignore_eos, take_id, &w, &reason);
+        status = generate(&w, session, &reason);
     }
+    if (status == VKLM_DEVICE_LOST && !recovered && w.status == VKLM_OK) {
+        recovered = true;
+        status = recover(&w, session, prompt, n, status);
+        if (status == VKLM_OK)
+            status = generate(&w, session, &reason);
+    }
+    if (status == VKLM_DEVICE_LOST && recovered && params->engine)
+        vklm_fail_prefix(status, "lost again after it was opened anew");
     if (status == VKLM_OK)
         status = w.status;
     if (status == VKLM_OK)

@@ -21,7 +21,9 @@ typedef void (*vklm_answer_text)(void *opaque, const char *text, size_t len);
 typedef struct {
     const vklm_tokenizer *tokenizer;
     const vklm_generation *generation; // but for the sampling, which the session has
-    vklm_answer_text on_text;          // gets the text as it comes, too; NULL: nobody does
+    vklm_engine *engine;               // to be opened again, once, when the device is lost …
+    const vklm_engine_params *engine_params; // … as it was opened. NULL: a lost device is a failure
+    vklm_answer_text on_text;                // gets the text as it comes, too; NULL: nobody does
     void *opaque;
 } vklm_answer_params;
 

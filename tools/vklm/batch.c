@@ -140,6 +140,8 @@ static vklm_status answer_turn(batch_run *r, const vklm_batch_item *item, vklm_m
     vklm_answer a = {0};
     vklm_answer_params how = {.tokenizer = r->tokenizer,
                               .generation = &item->generation,
+                              .engine = r->engine,
+                              .engine_params = &r->engine_params,
                               .on_text = show_progress,
                               .opaque = r};
     vklm_status status = encode(r, item, messages, &prompt, &n);

@@ -117,7 +117,12 @@ static vklm_status answer(chat *c)
     size_t n = 0;
     vklm_answer a = {0};
     vklm_answer_params how = {
-        .tokenizer = c->tokenizer, .generation = &c->generation, .on_text = show};
+        .tokenizer = c->tokenizer,
+        .generation = &c->generation,
+        .engine = c->engine,
+        .engine_params = &c->engine_params,
+        .on_text = show,
+    };
     vklm_console_catch_every_interrupt();
     vklm_status status =
         vklm_chat_template_encode(c->chat_template, c->tokenizer, c->messages.items, c->messages.n,

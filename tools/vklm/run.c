@@ -96,8 +96,11 @@ static vklm_status generate(const settings *s, vklm_engine *engine, const vklm_t
     vklm_session *session;
     vklm_session_params params = {.sampling = s->generation.sampling,
                                   .progress = vklm_console_prompt_progress};
-    vklm_answer_params how = {
-        .tokenizer = tokenizer, .generation = &s->generation, .on_text = s->json ? NULL : show};
+    vklm_answer_params how = {.tokenizer = tokenizer,
+                              .generation = &s->generation,
+                              .engine = engine,
+                              .engine_params = &s->engine,
+                              .on_text = s->json ? NULL : show};
     vklm_answer answer = {0};
     vklm_status status = vklm_session_create(engine, &params, &session);
     if (status == VKLM_OK)
