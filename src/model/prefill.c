@@ -2,12 +2,13 @@
 
 #include <string.h>
 
+#include "base/clock.h"
+#include "gpu/device.h"
 #include "ops/embed.h"
 #include "ops/matmul.h"
 #include "ops/matvec.h"
 
-// Arithmetic per submit: 50 GFLOP are 100 ms on an integrated GPU that reaches 0.5 TFLOP/s.
-static const double SUBMIT_FLOP = 50e9;
+enum { LEAST_TOKENS = 16 }; // of a chunk: the side of a matrix product's tile
 
 typedef struct {
     vklm_prefill *prefill;
@@ -24,6 +25,7 @@ vklm_status vklm_prefill_init(vklm_gpu_device *device, const vklm_weights *weigh
 {
     *out_prefill = (vklm_prefill){
         .device = device, .weights = weights, .kv = kv, .activations = activations};
+    vklm_pace_init(vklm_gpu_device_caps(device), &out_prefill->pace);
     vklm_status status = vklm_gpu_cmd_create(device, NULL, &out_prefill->cmds[0]);
     if (status == VKLM_OK)
         status = vklm_gpu_cmd_create(device, NULL, &out_prefill->cmds[1]);
@@ -44,7 +46,12 @@ static vklm_status wait_for(vklm_prefill *p, unsigned i)
     if (!p->busy[i])
         return VKLM_OK;
     p->busy[i] = false;
-    return vklm_gpu_cmd_wait(p->cmds[i]);
+    vklm_status status = vklm_gpu_cmd_wait(p->cmds[i]);
+    const double begun = p->begun[i] > p->ended ? p->begun[i] : p->ended;
+    p->ended = vklm_clock_seconds();
+    if (status == VKLM_OK && p->flop[i] > 0)
+        vklm_pace_learn(&p->pace, p->flop[i], p->ended - begun);
+    return status;
 }
 
 // Waits for the recorder whose turn it is, and starts it.
@@ -57,9 +64,11 @@ static vklm_status begin(vklm_prefill *p, vklm_gpu_cmd **out_cmd)
     return status;
 }
 
-static vklm_status submit(vklm_prefill *p)
+static vklm_status submit(vklm_prefill *p, double flop)
 {
     vklm_gpu_cmd *cmd = p->cmds[p->next];
+    p->flop[p->next] = flop;
+    p->begun[p->next] = vklm_clock_seconds();
     vklm_status status = vklm_gpu_cmd_end(cmd);
     if (status == VKLM_OK)
         status = vklm_gpu_cmd_submit(cmd);
@@ -116,8 +125,10 @@ static void record_embedding(vklm_gpu_cmd *cmd, const chunk *c)
     tap(cmd, c, 0);
 }
 
-static uint32_t layers_per_submit(const chunk *c)
+// Of the chunk in one layer.
+static double layer_flop(const chunk *c)
 {
+    const vklm_arch *arch = &c->prefill->weights->arch;
     const vklm_layer_weights *l = &c->prefill->weights->layers[0];
     const vklm_weight *all[] = {&l->qkv, &l->out, &l->gate_up, &l->down};
     double flop = 0;
@@ -125,7 +136,25 @@ static uint32_t layers_per_submit(const chunk *c)
         flop += 2.0 * c->n * all[i]->n_rows * all[i]->n_cols;
     const vklm_experts *e = &l->experts; // with tiles that are half full
     flop += 2.0 * 2 * c->n * e->top_k * 3 * e->n_intermediate * e->n_hidden;
-    return flop < SUBMIT_FLOP ? (uint32_t)(SUBMIT_FLOP / flop < 1e6 ? SUBMIT_FLOP / flop : 1e6) : 1;
+    // Attention, at half the speed of the products.
+    flop += 2.0 * 4 * c->n * (c->position + c->n) * arch->n_heads * arch->head_dim;
+    return flop;
+}
+
+static uint32_t layers_per_submit(const chunk *c)
+{
+    const double n = vklm_pace_flop(&c->prefill->pace) / layer_flop(c);
+    return n < 1 ? 1 : n < 1e6 ? (uint32_t)n : 1000000;
+}
+
+// As many of the chunk's tokens as one layer may have in a submit.
+static uint32_t tokens_that_fit(const chunk *c)
+{
+    const double share = vklm_pace_flop(&c->prefill->pace) / layer_flop(c);
+    if (share >= 1 || c->n <= LEAST_TOKENS)
+        return c->n;
+    const uint32_t n = (uint32_t)(share * c->n) / LEAST_TOKENS * LEAST_TOKENS;
+    return n ? n : LEAST_TOKENS;
 }
 
 // Embedding and layers of one chunk, in as many submits as the watchdog asks for.
@@ -133,17 +162,19 @@ static vklm_status run_layers(const chunk *c)
 {
     vklm_prefill *p = c->prefill;
     const vklm_weights *w = p->weights;
-    const uint32_t n_layers = w->arch.n_layers, step = layers_per_submit(c);
+    const uint32_t n_layers = w->arch.n_layers;
     memcpy(vklm_gpu_buffer_map(p->activations->upload), c->tokens + c->first,
            c->n * sizeof *c->tokens);
-    for (uint32_t first = 0; first < n_layers; first += step) {
+    for (uint32_t first = 0, step; first < n_layers; first += step) {
         vklm_gpu_cmd *cmd;
         vklm_status status = begin(p, &cmd);
         if (status != VKLM_OK)
             return status;
+        step = layers_per_submit(c);
+        step = step < n_layers - first ? step : n_layers - first;
         if (first == 0)
             record_embedding(cmd, c);
-        for (uint32_t layer = first; layer < n_layers && layer < first + step; layer++) {
+        for (uint32_t layer = first; layer < first + step; layer++) {
             vklm_layer_prefill_record(cmd, w, layer, p->kv, p->activations,
                                       vklm_layer_next_norm(w, layer), c->n, c->position);
             tap(cmd, c, layer + 1);
@@ -151,7 +182,7 @@ static vklm_status run_layers(const chunk *c)
         }
         if (first + step >= n_layers)
             vklm_activations_record_status(cmd, p->activations);
-        status = submit(p);
+        status = submit(p, step * layer_flop(c));
         if (status != VKLM_OK)
             return status;
         if (c->params->progress && !c->params->progress(c->params->opaque, c->first, c->total))
@@ -185,7 +216,7 @@ static vklm_status run_logits(const chunk *c, uint32_t row, uint32_t n)
                                                      .n_tokens = n});
     vklm_gpu_cmd_copy(cmd, "logits", logits,
                       vklm_gpu_view_part(vklm_gpu_buffer_view(a->readback), 0, logits.bytes));
-    status = submit(p);
+    status = submit(p, 0);
     if (status == VKLM_OK)
         status = drain(p);
     if (status != VKLM_OK)
@@ -213,17 +244,18 @@ vklm_status vklm_prefill_run(vklm_prefill *prefill, const uint32_t *tokens, uint
     *out_done = 0;
     for (uint32_t first = 0; first < n_tokens && status == VKLM_OK;) {
         uint32_t n = n_tokens - first, most = prefill->activations->max_tokens;
-        n = n < most ? n : most;
-        status = run_chunk(&(chunk){
+        chunk c = {
             .prefill = prefill,
             .params = params,
             .tokens = tokens,
             .total = n_tokens,
             .first = first,
-            .n = n,
+            .n = n < most ? n : most,
             .position = position + first,
-        });
-        first += n;
+        };
+        c.n = tokens_that_fit(&c);
+        status = run_chunk(&c);
+        first += c.n;
         if (status == VKLM_OK)
             *out_done = first;
     }

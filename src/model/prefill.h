@@ -1,12 +1,14 @@
 // model/prefill.h: many tokens at once: a prompt, in chunks of the activations' rows.
 //
-// A chunk is cut into submits of a few layers each, small enough for the watchdogs of desktop drivers;
-// two command buffers alternate, so that one is recorded while the other runs.
+// A chunk is cut into submits of a few layers each, small enough for the watchdogs of desktop
+// drivers (pace.h); where a layer of a whole chunk is too much, chunks are shorter: results do not
+// depend on it. Two command buffers alternate, so that one is recorded while the other runs.
 #ifndef VKLM_MODEL_PREFILL_H
 #define VKLM_MODEL_PREFILL_H
 
 #include "gpu/cmd.h"
 #include "model/layer.h"
+#include "model/pace.h"
 
 typedef struct {
     vklm_gpu_device *device;
@@ -16,6 +18,9 @@ typedef struct {
     vklm_gpu_cmd *cmds[2];
     bool busy[2];
     unsigned next;
+    vklm_pace pace;
+    double flop[2], begun[2]; // of each command buffer; 0 FLOP: not to be learnt from
+    double ended;             // when the last one ended
 } vklm_prefill;
 
 // What the caller wants to see on the way. All may be zero.
