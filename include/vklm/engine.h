@@ -45,6 +45,14 @@ vklm_status vklm_kv_kind_find(const char *name, vklm_kv_kind *out_kind);
 // Called while weights are loaded, with bytes. Returning false cancels (VKLM_CANCELLED).
 typedef bool (*vklm_load_callback)(void *opaque, uint64_t done, uint64_t total);
 
+// Whether the kernels are tested on the device before a model is used: about a second.
+typedef enum vklm_self_test_mode {
+    VKLM_SELF_TEST_ONCE =
+        0, // for each device, driver and build, when pipeline_folder can remember it
+    VKLM_SELF_TEST_ALWAYS,
+    VKLM_SELF_TEST_NEVER,
+} vklm_self_test_mode;
+
 // All-zero (but for model_dir) means default. Strings need to live for the call only.
 typedef struct vklm_engine_params {
     const char *model_dir; // a Hugging Face model folder, or one that vklm_model_pack made
@@ -60,6 +68,7 @@ typedef struct vklm_engine_params {
     const char *pipeline_folder; // keep compiled shaders here between runs. Default: nowhere
     vklm_device_limits limits;   // take the device for a smaller one. Default: it is as it is
     bool no_quirks; // trust the driver: none of the corrections for known troubles of drivers
+    vklm_self_test_mode self_test; // a tier that fails is turned off, a device that fails refused
     bool validation;       // Vulkan validation layers; their messages go to the log
     bool serial;           // one GPU command at a time, for hunting races: slow, same results
     vklm_load_callback progress;

@@ -126,6 +126,8 @@ static vklm_status open_engine(vklm_engine *e, const vklm_engine_params *params)
         status = load_weights(e, params, &source);
     if (status == VKLM_OK)
         vklm_model_info_fill(&source, &e->model);
+    if (status == VKLM_OK)
+        status = vklm_engine_self_test(e, params);
     vklm_source_close(&source);
     return status;
 }

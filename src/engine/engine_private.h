@@ -18,6 +18,10 @@ struct vklm_engine {
     vklm_session *sessions; // a list of those that are open
 };
 
+// Tests the kernels where params ask for it; turns off tiers that fail. VKLM_UNSUPPORTED when the
+// base tier does.
+vklm_status vklm_engine_self_test(vklm_engine *engine, const vklm_engine_params *params);
+
 // Everything but the struct itself, which is left zeroed.
 void vklm_engine_release(vklm_engine *engine);
 

@@ -129,6 +129,11 @@ const vklm_gpu_caps *vklm_gpu_device_caps(const vklm_gpu_device *device)
     return &device->caps;
 }
 
+void vklm_gpu_device_drop_tiers(vklm_gpu_device *device, unsigned tiers)
+{
+    device->caps.tiers &= ~tiers;
+}
+
 void vklm_gpu_device_refresh_budget(vklm_gpu_device *device)
 {
     vklm_gpu_caps_refresh_budget(device->physical, &device->caps);

@@ -27,6 +27,12 @@ void vklm_gpu_device_close(vklm_gpu_device *device);
 // The snapshot, with tiers reduced to those that may be used.
 const vklm_gpu_caps *vklm_gpu_device_caps(const vklm_gpu_device *device);
 
+// These may not be used any more, by what is recorded from now on.
+void vklm_gpu_device_drop_tiers(vklm_gpu_device *device, unsigned tiers);
+
+// A number that changes with any shader.
+uint64_t vklm_gpu_shaders_hash(void);
+
 // Asks the driver again how much memory there is.
 void vklm_gpu_device_refresh_budget(vklm_gpu_device *device);
 

@@ -213,11 +213,11 @@ Test(loops, prefill_at_late_positions)
     static const heads s = {1, 1, 128, 11000};
     vklm_lab *lab = open_or_skip();
     if (vklm_gpu_device_caps(vklm_lab_device(lab))->max_loop_iterations == 0) {
-        check_prefill(lab, s, 8380, 4);
+        check_prefill(lab, s, 8380, 4, false);
         vklm_lab_close(lab);
         return;
     }
-    check_prefill(lab, s, 7380, 4);
+    check_prefill(lab, s, 7380, 4, false);
     vklm_gpu_view some = vklm_lab_output(lab, NULL, 8);
     vklm_gpu_cmd *cmd;
     cr_assert_eq(vklm_gpu_cmd_create(vklm_lab_device(lab), NULL, &cmd), VKLM_OK);

@@ -135,13 +135,10 @@ static unsigned prompt(vklm_engine *engine, double seconds, float *logits)
     return n_submits - before;
 }
 
-Test(pace, a_slow_device_gets_less_at_a_time_and_gives_the_same_bits)
+static void check_slow(const char *model_dir)
 {
-    need_device();
     vklm_engine *engine;
-    cr_assert_eq(
-        vklm_engine_open(&(vklm_engine_params){.model_dir = VKLM_TEST_DATA "/random-gqa"}, &engine),
-        VKLM_OK);
+    cr_assert_eq(vklm_engine_open(&(vklm_engine_params){.model_dir = model_dir}, &engine), VKLM_OK);
     float fast_logits[N_LOGITS], slow_logits[N_LOGITS], slower_logits[N_LOGITS];
     unsigned fast = prompt(engine, 1e-6, fast_logits);
     unsigned slower = prompt(engine, 8, slower_logits);
@@ -154,4 +151,11 @@ Test(pace, a_slow_device_gets_less_at_a_time_and_gives_the_same_bits)
     cr_expect_eq(memcmp(slow_logits, fast_logits, sizeof fast_logits), 0);
     cr_expect_eq(memcmp(slower_logits, fast_logits, sizeof fast_logits), 0);
     vklm_engine_close(engine);
+}
+
+Test(pace, a_slow_device_gets_less_at_a_time_and_gives_the_same_bits)
+{
+    need_device();
+    check_slow(VKLM_TEST_DATA "/random-gqa");
+    check_slow(VKLM_TEST_DATA "/demo-moe");
 }

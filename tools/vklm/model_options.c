@@ -70,6 +70,13 @@ int vklm_model_option(const char *command, int option, const char *argument,
             return 1;
         vklm_options_misused(command, "--limit: %s", vklm_error_message());
         return -1;
+    case VKLM_OPTION_SELF_TEST:
+        params->self_test =
+            strcmp(argument, "never") == 0 ? VKLM_SELF_TEST_NEVER : VKLM_SELF_TEST_ALWAYS;
+        if (strcmp(argument, "never") == 0 || strcmp(argument, "always") == 0)
+            return 1;
+        vklm_options_misused(command, "--self-test takes always or never, not '%s'", argument);
+        return -1;
     case VKLM_OPTION_NO_QUIRKS:
         params->no_quirks = true;
         return 1;

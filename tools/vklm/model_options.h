@@ -19,6 +19,7 @@ enum {
     VKLM_OPTION_TIERS,
     VKLM_OPTION_LIMIT,
     VKLM_OPTION_NO_QUIRKS,
+    VKLM_OPTION_SELF_TEST,
     VKLM_OPTION_LAST,
 };
 
@@ -36,6 +37,7 @@ enum {
         {"serial", no_argument, NULL, VKLM_OPTION_SERIAL},                                         \
         {"tiers", required_argument, NULL, VKLM_OPTION_TIERS},                                     \
         {"limit", required_argument, NULL, VKLM_OPTION_LIMIT},                                     \
+        {"self-test", required_argument, NULL, VKLM_OPTION_SELF_TEST},                             \
     {                                                                                              \
         "no-quirks", no_argument, NULL, VKLM_OPTION_NO_QUIRKS                                      \
     }
@@ -57,7 +59,9 @@ enum {
     "      --limit L=N,...     take the device for a smaller one: subgroup=, shared=, "            \
     "workgroup=,\n"                                                                                \
     "                          push=, alloc= (bytes may end in k, m, g)\n"                         \
-    "      --no-quirks         no corrections for known troubles of drivers\n"
+    "      --no-quirks         no corrections for known troubles of drivers\n"                     \
+    "      --self-test W       test the kernels first: always or never (default: once for each\n"  \
+    "                          device and driver)\n"
 
 // Takes one option into the parameters. 1: taken; 0: not one of these; -1: wrong, and said so.
 int vklm_model_option(const char *command, int option, const char *argument,
