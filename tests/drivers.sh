@@ -1,25 +1,116 @@
 #!/bin/sh
-# The device tests on one more Vulkan driver.
+# The project on one more Vulkan driver.
 #
 #   tests/drivers.sh BUILD_FOLDER ROW [DRIVERS_FOLDER]
+#   tests/drivers.sh --rows
+#   tests/drivers.sh --table BUILD_FOLDER README      writes what the last runs gave into README
 #
 # DRIVERS_FOLDER holds drivers that were unpacked without being installed: swiftshader.json, lavapipe25.json,
-# bin/with-lavapipe26. Exit status 77: the driver is not there, and the line says why.
+# radv25.json, bin/with-lavapipe26, bin/with-intel, bin/with-nvk. Exit status 77: the driver is not there, and
+# the line says why.
 set -u
+rows="swiftshader lavapipe25 lavapipe26
+    radv-polaris10 radv-vega10 radv-navi10 radv-navi21 radv-navi31
+    intel-skl intel-tgl intel-dg2 intel-mtl intel-lnl intel-bmg
+    nvk-pascal nvk-turing nvk-ampere nvk-ada"
+
+# What a row of each kind does, for the table.
+proves() {
+    case "$1" in
+    swiftshader | lavapipe25) echo "the whole device test suite passes" ;;
+    lavapipe26) echo "self-test; greedy answers are those of the system's driver" ;;
+    radv-*) echo "described; nothing runs, and it has no memory" ;;
+    *) echo "described; a model loads and all its kernels compile; nothing runs: the self-test refuses" ;;
+    esac
+}
+
+# Lines between the markers of the table.
+table() {
+    echo "| row | device | result | what it shows |"
+    echo "|---|---|---|---|"
+    for row in $rows; do
+        [ -f "$1/drivers/$row" ] || continue
+        echo "| $row | $(sed -n 2p "$1/drivers/$row") | $(sed -n 1p "$1/drivers/$row") | $(proves "$row") |"
+    done
+}
+
+case "${1:-}" in
+--rows)
+    # shellcheck disable=SC2086 # rows are words
+    printf '%s\n' $rows
+    exit 0
+    ;;
+--table)
+    table "$2" >"$2/drivers/table.md"
+    sed -i -e "/<!-- drivers -->/,/<!-- \/drivers -->/{//!d}" -e "/<!-- drivers -->/r $2/drivers/table.md" "$3"
+    exit
+    ;;
+esac
+
 build=$1 row=$2 drivers=${3:-}
+demo=$(cd "$(dirname "$0")" && pwd)/data/demo-dense
 skip() {
     echo "skipped: $row: $1"
     exit 77
 }
+fail() {
+    echo "$row: $1"
+    exit 1
+}
 [ -n "$drivers" ] || skip "no folder of drivers was given (VKLM_DRIVERS)"
+icd='' with=''
 case "$row" in
-swiftshader | lavapipe25)
-    [ -e "$drivers/$row.json" ] || skip "$drivers/$row.json is not there"
-    VK_DRIVER_FILES=$drivers/$row.json VK_ICD_FILENAMES=$drivers/$row.json
-    export VK_DRIVER_FILES VK_ICD_FILENAMES
-    with=
+swiftshader | lavapipe25) icd=$drivers/$row.json ;;
+lavapipe26) with=$drivers/bin/with-lavapipe26 ;;
+radv-*)
+    icd=$drivers/radv25.json
+    export RADV_FORCE_FAMILY="${row#radv-}"
     ;;
+intel-*) with="$drivers/bin/with-intel ${row#intel-}" ;;
+nvk-*) with="$drivers/bin/with-nvk ${row#nvk-}" ;;
 *) skip "no such row" ;;
 esac
-"$build/vklm" devices || exit 1
-exec ctest --test-dir "$build" -L device -LE 'big|drivers|check' --output-on-failure
+file=${icd:-${with%% *}}
+[ -e "$file" ] || skip "$file is not there"
+answer="run $demo -p The --greedy -n 12"
+
+on_driver() { # the program on the row's driver
+    if [ -n "$icd" ]; then
+        VK_DRIVER_FILES=$icd VK_ICD_FILENAMES=$icd "$build/vklm" "$@"
+    else
+        $with "$build/vklm" "$@"
+    fi
+}
+
+check() {
+    on_driver devices || fail "the devices cannot be listed"
+    # shellcheck disable=SC2086 # an answer's options are words
+    case "$row" in
+    swiftshader | lavapipe25)
+        export VK_DRIVER_FILES="$icd" VK_ICD_FILENAMES="$icd"
+        ctest --test-dir "$build" -L device -LE 'big|drivers|check' --output-on-failure
+        ;;
+    lavapipe26)
+        want=$("$build/vklm" $answer --self-test never 2>/dev/null) || fail "the system's driver fails"
+        got=$(on_driver $answer --self-test always) || fail "it cannot run the demo model"
+        [ "$got" = "$want" ] || fail "it answers '$got', the system's driver '$want'"
+        ;;
+    radv-*) ;;
+    *)
+        on_driver $answer --self-test never >/dev/null || fail "the demo model cannot be opened"
+        if on_driver $answer --self-test always >"$build/drivers/$row.log" 2>&1 ||
+            ! grep -q 'fails the self-test' "$build/drivers/$row.log"; then
+            fail "the self-test does not notice that nothing runs"
+        fi
+        ;;
+    esac
+}
+
+mkdir -p "$build/drivers"
+device=$(on_driver devices 2>/dev/null | sed -n '1s/^0: \(.*\), Vulkan .*/\1/p')
+result=failed
+if (check); then
+    result=passed
+fi
+printf '%s\n%s\n' "$result" "$device" >"$build/drivers/$row"
+[ "$result" = passed ]
