@@ -16,8 +16,8 @@ enum {
     MESA_LAVAPIPE = 13,
 };
 
-// A software driver's heap is a number in its source, not the memory there is: allocations beyond it
-// succeed. What a process can have is what the machine has.
+// A software driver's heap is a number in its source, not the memory there is: allocations beyond
+// it succeed. What a process can have is what the machine has.
 static void heap_is_system_memory(vklm_gpu_caps *caps)
 {
     for (uint32_t i = 0; i < caps->n_heaps; i++)

@@ -1,4 +1,5 @@
-// gpu/quirks.h: what drivers say or do that must be corrected: the one table of vendors and drivers.
+// gpu/quirks.h: what drivers say or do that must be corrected: the one table of vendors and
+// drivers.
 #ifndef VKLM_GPU_QUIRKS_H
 #define VKLM_GPU_QUIRKS_H
 

@@ -39,8 +39,8 @@ typedef struct {
     const float *logits; // of the prompt's last token
 } rig;
 
-void vklm_self_test_cases(const vklm_weights *w, vklm_kv_kind kv, vklm_self_test_case out[VKLM_FORMAT_COUNT],
-                          size_t *out_n)
+void vklm_self_test_cases(const vklm_weights *w, vklm_kv_kind kv,
+                          vklm_self_test_case out[VKLM_FORMAT_COUNT], size_t *out_n)
 {
     bool used[VKLM_FORMAT_COUNT] = {false};
     used[w->embed.format] = used[w->lm_head.format] = true;
@@ -254,7 +254,8 @@ static vklm_status take_logits(void *opaque, uint32_t first, uint32_t n, const f
 static void check(const rig *r, const char *what, const float *got, uint32_t token, char *out_error)
 {
     const double *want = r->want + (size_t)token * r->host.arch.n_vocab;
-    const bool int8 = r->kind == VKLM_KV_Q8 || vklm_gpu_device_caps(r->device)->tiers & VKLM_TIER_DOT8;
+    const bool int8 =
+        r->kind == VKLM_KV_Q8 || vklm_gpu_device_caps(r->device)->tiers & VKLM_TIER_DOT8;
     const double bound = int8 ? BOUND_INT8 : BOUND_BASE;
     double distance = 0, length = 0;
     for (uint32_t i = 0; i < r->host.arch.n_vocab; i++) {

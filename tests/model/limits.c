@@ -11,8 +11,8 @@
 
 enum { N_PROMPT = 50, N_TOKENS = 12 };
 
-// Other tiles add in another order, and a key or value at the border between two f16 numbers is then rounded
-// to the other one: the cache's unit roundoff, of logits of up to 16.
+// Other tiles add in another order, and a key or value at the border between two f16 numbers is
+// then rounded to the other one: the cache's unit roundoff, of logits of up to 16.
 static const float BOUND = 16 * 0x1p-11f;
 
 typedef struct {
