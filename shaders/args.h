@@ -1,24 +1,24 @@
 // shaders/args.h: what the host passes to the kernels, declared once for C and for GLSL.
 //
-// Every struct here is one kernel family's push constants: 4-byte scalars and buffer addresses only,
-// addresses first (they are 8-byte aligned), at most 128 bytes, the least that Vulkan guarantees.
-// Nothing in the structs of the decode kernels depends on the token's position: that comes from the
-// step buffer, so that a recorded command buffer can be replayed for every token.
+// Every struct here is one kernel family's push constants: 4-byte scalars and buffer addresses
+// only, addresses first (they are 8-byte aligned), at most 128 bytes, the least that Vulkan
+// guarantees. Nothing in the structs of the decode kernels depends on the token's position: that
+// comes from the step buffer, so that a recorded command buffer can be replayed for every token.
 #ifndef VKLM_SHADERS_ARGS_H
 #define VKLM_SHADERS_ARGS_H
 
 #ifdef VULKAN // predefined by GLSL compilers that target Vulkan
 #define VKLM_ADDRESS uvec2
-#define VKLM_U32 uint
-#define VKLM_F32 float
+#define VKLM_U32     uint
+#define VKLM_F32     float
 #else
 #include <stdint.h>
 typedef struct vklm_gpu_address {
     uint32_t low, high;
 } vklm_gpu_address;
 #define VKLM_ADDRESS vklm_gpu_address
-#define VKLM_U32 uint32_t
-#define VKLM_F32 float
+#define VKLM_U32     uint32_t
+#define VKLM_F32     float
 #endif
 
 // The step buffer: what changes from token to token.
@@ -119,13 +119,13 @@ struct vklm_args_matvec_qkv {
 };
 
 struct vklm_args_attention_decode {
-    VKLM_ADDRESS q;       // f32 [n_heads, head_dim]
-    VKLM_ADDRESS k;       // f16 [n_kv_heads, n_ctx, head_dim]
-    VKLM_ADDRESS v;       // the same
-    VKLM_ADDRESS step;    // vklm_args_step
-    VKLM_ADDRESS y;       // f32 [n_heads, head_dim] out
-    VKLM_ADDRESS partial; // f32 [n_heads, n_splits, head_dim + 2] scratch
-    VKLM_ADDRESS counter; // u32 [n_heads], zero between dispatches
+    VKLM_ADDRESS q;        // f32 [n_heads, head_dim]
+    VKLM_ADDRESS k;        // f16 [n_kv_heads, n_ctx, head_dim]
+    VKLM_ADDRESS v;        // the same
+    VKLM_ADDRESS step;     // vklm_args_step
+    VKLM_ADDRESS y;        // f32 [n_heads, head_dim] out
+    VKLM_ADDRESS partial;  // f32 [n_heads, n_splits, head_dim + 2] scratch
+    VKLM_ADDRESS counter;  // u32 [n_heads], zero between dispatches
     VKLM_U32 n_ctx, group; // group: query heads per kv head
     VKLM_F32 scale;
 };
@@ -138,7 +138,8 @@ struct vklm_args_matmul {
 };
 
 struct vklm_args_rope_kv {
-    VKLM_ADDRESS qkv;  // f32 [n_tokens, (n_heads + 2 * n_kv_heads) * head_dim]; q is rotated in place
+    VKLM_ADDRESS
+        qkv; // f32 [n_tokens, (n_heads + 2 * n_kv_heads) * head_dim]; q is rotated in place
     VKLM_ADDRESS rope; // f32 [n_ctx, head_dim / 2, 2]: cos, sin
     VKLM_ADDRESS k;    // f16 [n_kv_heads, n_ctx, head_dim] out, n_tokens positions of it
     VKLM_ADDRESS v;    // the same
@@ -158,6 +159,16 @@ struct vklm_args_swiglu {
     VKLM_ADDRESS gate_up; // f32 [n_tokens, 2 * n_cols]: gate, then up
     VKLM_ADDRESS y;       // f32 [n_tokens, n_cols] out
     VKLM_U32 n_tokens, n_cols;
+};
+
+// The micro-benchmarks of shaders/bench.
+struct vklm_args_bench {
+    VKLM_ADDRESS data;
+    VKLM_ADDRESS y;
+    VKLM_U32 n_steps; // how often the inner loop runs
+    VKLM_U32 mask;    // of lanes of data, or an operand
+    VKLM_U32 group_stride, load_stride; // in lanes: from workgroup to workgroup, from load to load
+    VKLM_F32 m, c;    // operands that the compiler must not know
 };
 
 #ifndef VULKAN

@@ -8,10 +8,13 @@
 #include "gpu/memory.h"
 
 typedef struct {
-    unsigned tiers;          // mask of VKLM_TIER_*: what may be used; 0 = all that the device has
+    unsigned tiers;   // mask of VKLM_TIER_*: what may be used; 0 = all that the device has
     bool tune_as_gpu; // a CPU device gets a GPU's variants, so that these can be tested without one
-    bool serial;             // a full barrier after every command: results must not change
+    bool serial;      // a full barrier after every command: results must not change
     const char *cache_folder; // where compiled pipelines are kept between runs; NULL: nowhere
+    // Nothing will run: pipelines are only built, and pipeline_stats.h tells about them where the
+    // driver does. Drivers without hardware can do that and no more.
+    bool dry;
 } vklm_gpu_device_params;
 
 // The instance must outlive the device.
@@ -24,6 +27,10 @@ void vklm_gpu_device_close(vklm_gpu_device *device);
 
 // The snapshot, with tiers reduced to those that may be used.
 const vklm_gpu_caps *vklm_gpu_device_caps(const vklm_gpu_device *device);
+
+// Bytes of all buffers of the device class: now, and at most since the last call with `reset`.
+void vklm_gpu_device_memory(vklm_gpu_device *device, bool reset, uint64_t *out_now,
+                            uint64_t *out_peak);
 
 // Asks the driver again how much memory there is.
 void vklm_gpu_device_refresh_budget(vklm_gpu_device *device);

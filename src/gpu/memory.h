@@ -5,8 +5,8 @@
 //   readback  written by the device, read by the host (logits)
 //
 // A tensor is a view: {buffer, offset, bytes}, by value; it owns nothing. Every buffer has a device
-// address. Large things come from an arena, whose slabs are laid out first (plain arithmetic, no device
-// needed) and allocated afterwards, so that what will be used is known before any of it is.
+// address. Large things come from an arena, whose slabs are laid out first (plain arithmetic, no
+// device needed) and allocated afterwards, so that what will be used is known before any of it is.
 #ifndef VKLM_GPU_MEMORY_H
 #define VKLM_GPU_MEMORY_H
 
@@ -24,6 +24,7 @@ typedef enum {
     VKLM_GPU_MEMORY_DEVICE = 0,
     VKLM_GPU_MEMORY_UPLOAD,
     VKLM_GPU_MEMORY_READBACK,
+    VKLM_GPU_MEMORY_NONE, // a buffer without memory, for recorders that are dry
 } vklm_gpu_memory_class;
 
 typedef struct {
