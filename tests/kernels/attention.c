@@ -1,12 +1,10 @@
 // Attention over the f16 cache against double precision.
-#include <criterion/criterion.h>
-
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/half.h"
-#include "kernels/lab.h"
+#include "kernels/cases.h"
 #include "ops/attention.h"
 #include "ops/rope_kv.h"
 #include "ref/ops.h"
@@ -14,14 +12,6 @@
 typedef struct {
     uint32_t n_heads, n_kv_heads, head_dim, n_ctx;
 } heads;
-
-static vklm_lab *open_or_skip(void)
-{
-    vklm_lab *lab = vklm_lab_open();
-    if (!lab)
-        cr_skip_test("no Vulkan: %s", vklm_error_message());
-    return lab;
-}
 
 // A random cache [n_kv_heads, n_ctx, head_dim]: on the device as f16, here as the doubles of those.
 static vklm_gpu_view random_cache(vklm_lab *lab, uint64_t seed, heads s, double **out_values)
@@ -40,8 +30,9 @@ static vklm_gpu_view random_cache(vklm_lab *lab, uint64_t seed, heads s, double 
     return view;
 }
 
-// y of one query head over `length` positions, and the size of its error: an error e of a score changes
-// its weight by a factor exp(e); scores are sums of head_dim terms, all of at most |scale| |q| |k|.
+// y of one query head over `length` positions, and the size of its error: an error e of a score
+// changes its weight by a factor exp(e); scores are sums of head_dim terms, all of at most |scale|
+// |q| |k|.
 static void reference(const double *q, const double *k, const double *v, heads s, uint32_t head,
                       uint32_t length, double *y, double *size)
 {
@@ -82,8 +73,7 @@ static void check_decode(vklm_lab *lab, heads s, uint32_t length)
         .step = vklm_lab_input(lab, &step, sizeof step),
         .y = vklm_lab_output(lab, NULL, n),
         .partial = vklm_lab_output(
-            lab, NULL,
-            vklm_op_attention_decode_scratch(caps, s.n_heads, s.head_dim, s.n_ctx) / 4),
+            lab, NULL, vklm_op_attention_decode_scratch(caps, s.n_heads, s.head_dim, s.n_ctx) / 4),
         .counter = vklm_lab_output(lab, zeros, s.n_heads),
         .n_heads = s.n_heads,
         .n_kv_heads = s.n_kv_heads,
@@ -94,46 +84,71 @@ static void check_decode(vklm_lab *lab, heads s, uint32_t length)
     for (size_t i = 0; i < n; i++)
         qd[i] = (double)q[i];
     for (uint32_t h = 0; h < s.n_heads; h++)
-        reference(qd + h * s.head_dim, k, v, s, h, length, y + h * s.head_dim, size + h * s.head_dim);
+        reference(qd + h * s.head_dim, k, v, s, h, length, y + h * s.head_dim,
+                  size + h * s.head_dim);
     char what[96];
     snprintf(what, sizeof what, "decode %u/%u heads of %u, %u positions", s.n_heads, s.n_kv_heads,
              s.head_dim, length);
     vklm_lab_check(what, vklm_lab_read(lab, op.y), y, size, n, 1);
     for (uint32_t h = 0; h < s.n_heads; h++)
-        cr_assert_eq(vklm_lab_read(lab, op.counter)[h], 0, "counter %u is not 0", h);
+        vklm_lab_require(vklm_lab_read(lab, op.counter)[h] == 0, "counter %u is not 0", h);
     free(k), free(v), free(y), free(size), free(qd), free(q), free(zeros);
-    vklm_lab_clear(lab);
+    vklm_lab_finish_case(lab, record_decode, &op);
 }
 
-Test(attention, decode)
+static void run_decode(vklm_lab *lab, vklm_format format, const uint32_t *n)
 {
-    static const struct {
-        heads s;
-        uint32_t lengths[6];
-    } cases[] = {
-        {{1, 1, 8, 16}, {1, 2, 16}},
-        {{2, 2, 64, 300}, {1, 7, 128, 129, 300}},
-        {{4, 2, 32, 200}, {1, 128, 199, 200}},
-        {{3, 1, 80, 140}, {9, 140}},
-        {{2, 2, 96, 140}, {31, 130}},
-        {{2, 2, 128, 1000}, {1, 127, 257, 1000}},
-        {{2, 1, 256, 150}, {3, 150}},
-    };
-    vklm_lab *lab = open_or_skip();
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        for (size_t l = 0; l < 6 && cases[i].lengths[l]; l++)
-            check_decode(lab, cases[i].s, cases[i].lengths[l]);
-    vklm_lab_close(lab);
+    (void)format;
+    check_decode(lab, (heads){n[0], n[1], n[2], n[3]}, n[4]);
 }
 
-// The real heads at the full context.
-Test(attention_big, decode)
+// q k and p v, once each for every position; k and v are read once.
+static vklm_case_cost cost_decode(vklm_format format, const uint32_t *n)
 {
-    vklm_lab *lab = open_or_skip();
-    check_decode(lab, (heads){16, 16, 128, 4096}, 4096);
-    check_decode(lab, (heads){40, 40, 128, 4096}, 3001);
-    vklm_lab_close(lab);
+    (void)format;
+    double per_head = (double)n[4] * n[2];
+    return (vklm_case_cost){.flop = 4 * n[0] * per_head, .bytes = 2.0 * 2 * n[1] * per_head};
 }
+
+static const vklm_case_shape decode_shapes[] = {
+    {{1, 1, 8, 16, 1}, 0},
+    {{1, 1, 8, 16, 2}, 0},
+    {{1, 1, 8, 16, 16}, 0},
+    {{2, 2, 64, 300, 1}, 0},
+    {{2, 2, 64, 300, 7}, 0},
+    {{2, 2, 64, 300, 128}, 0},
+    {{2, 2, 64, 300, 129}, 0},
+    {{2, 2, 64, 300, 300}, 0},
+    {{4, 2, 32, 200, 1}, 0},
+    {{4, 2, 32, 200, 128}, 0},
+    {{4, 2, 32, 200, 199}, 0},
+    {{4, 2, 32, 200, 200}, 0},
+    {{3, 1, 80, 140, 9}, 0},
+    {{3, 1, 80, 140, 140}, 0},
+    {{2, 2, 96, 140, 31}, 0},
+    {{2, 2, 96, 140, 130}, 0},
+    {{2, 2, 128, 1000, 1}, 0},
+    {{2, 2, 128, 1000, 127}, 0},
+    {{2, 2, 128, 1000, 257}, 0},
+    {{2, 2, 128, 1000, 1000}, 0},
+    {{2, 1, 256, 150, 3}, 0},
+    {{2, 1, 256, 150, 150}, 0},
+    {{16, 16, 128, 4096, 128}, VKLM_CASE_1_8B},
+    {{16, 16, 128, 4096, 1024}, VKLM_CASE_1_8B},
+    {{16, 16, 128, 4096, 4096}, VKLM_CASE_1_8B},
+    {{40, 40, 128, 4096, 128}, VKLM_CASE_13B | VKLM_CASE_8X13B},
+    {{40, 40, 128, 4096, 1024}, VKLM_CASE_13B | VKLM_CASE_8X13B},
+    {{40, 40, 128, 4096, 4096}, VKLM_CASE_13B | VKLM_CASE_8X13B},
+};
+
+const vklm_case_family vklm_case_attention_decode = {
+    .name = "attention.decode",
+    .dims = {"heads", "kv heads", "head size", "context", "positions"},
+    .shapes = decode_shapes,
+    .n_shapes = sizeof decode_shapes / sizeof *decode_shapes,
+    .run = run_decode,
+    .cost = cost_decode,
+};
 
 static void record_prefill(vklm_gpu_cmd *cmd, const void *op)
 {
@@ -170,87 +185,138 @@ static void check_prefill(vklm_lab *lab, heads s, uint32_t position, uint32_t n_
         }
     // The running maximum rescales what was summed before: a rounding or two per tile of keys.
     char what[96];
-    snprintf(what, sizeof what, "prefill %u/%u heads of %u, %u tokens at %u", s.n_heads, s.n_kv_heads,
-             s.head_dim, n_tokens, position);
+    snprintf(what, sizeof what, "prefill %u/%u heads of %u, %u tokens at %u", s.n_heads,
+             s.n_kv_heads, s.head_dim, n_tokens, position);
     vklm_lab_check(what, vklm_lab_read(lab, op.y), y, size, n, 2);
     free(k), free(v), free(y), free(size), free(qd), free(qkv);
-    vklm_lab_clear(lab);
+    vklm_lab_finish_case(lab, record_prefill, &op);
 }
 
-Test(attention, prefill)
+static void run_prefill(vklm_lab *lab, vklm_format format, const uint32_t *n)
 {
-    static const struct {
-        heads s;
-        uint32_t position, n_tokens;
-    } cases[] = {
-        {{1, 1, 8, 16}, 0, 1},      {{1, 1, 8, 16}, 0, 16},     {{2, 2, 64, 100}, 0, 33},
-        {{2, 2, 64, 100}, 31, 17},  {{4, 2, 32, 150}, 63, 80},  {{3, 1, 80, 70}, 5, 19},
-        {{2, 2, 96, 70}, 32, 32},   {{2, 2, 128, 300}, 0, 128}, {{2, 1, 128, 300}, 250, 50},
-        {{2, 1, 256, 60}, 15, 33},
-    };
-    vklm_lab *lab = open_or_skip();
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        check_prefill(lab, cases[i].s, cases[i].position, cases[i].n_tokens);
-    vklm_lab_close(lab);
+    (void)format;
+    check_prefill(lab, (heads){n[0], n[1], n[2], n[3]}, n[4], n[5]);
 }
 
-// Late chunks of a full context.
-Test(attention_big, prefill)
+// Token t sees position + t + 1 positions.
+static vklm_case_cost cost_prefill(vklm_format format, const uint32_t *n)
 {
-    vklm_lab *lab = open_or_skip();
-    check_prefill(lab, (heads){2, 2, 128, 4096}, 4055, 41);
-    check_prefill(lab, (heads){2, 1, 256, 4096}, 4063, 33);
-    vklm_lab_close(lab);
+    (void)format;
+    double pairs = (double)n[5] * n[4] + 0.5 * n[5] * (n[5] + 1.0);
+    return (vklm_case_cost){.flop = 4.0 * n[0] * n[2] * pairs,
+                            .bytes = 2.0 * 2 * n[1] * n[2] * ((double)n[4] + n[5]) +
+                                     2.0 * 4 * n[0] * n[2] * n[5]};
 }
+
+static const vklm_case_shape prefill_shapes[] = {
+    {{1, 1, 8, 16, 0, 1}, 0},
+    {{1, 1, 8, 16, 0, 16}, 0},
+    {{2, 2, 64, 100, 0, 33}, 0},
+    {{2, 2, 64, 100, 31, 17}, 0},
+    {{4, 2, 32, 150, 63, 80}, 0},
+    {{3, 1, 80, 70, 5, 19}, 0},
+    {{2, 2, 96, 70, 32, 32}, 0},
+    {{2, 2, 128, 300, 0, 128}, 0},
+    {{2, 1, 128, 300, 250, 50}, 0},
+    {{2, 1, 256, 60, 15, 33}, 0},
+    {{2, 2, 128, 4096, 4055, 41}, 0},
+    {{2, 1, 256, 4096, 4063, 33}, 0},
+    {{16, 16, 128, 4096, 0, 128}, VKLM_CASE_1_8B},
+    {{16, 16, 128, 4096, 896, 128}, VKLM_CASE_1_8B},
+    {{40, 40, 128, 4096, 0, 128}, VKLM_CASE_13B | VKLM_CASE_8X13B},
+    {{40, 40, 128, 4096, 896, 128}, VKLM_CASE_13B | VKLM_CASE_8X13B},
+};
+
+const vklm_case_family vklm_case_attention_prefill = {
+    .name = "attention.prefill",
+    .dims = {"heads", "kv heads", "head size", "context", "position", "tokens"},
+    .shapes = prefill_shapes,
+    .n_shapes = sizeof prefill_shapes / sizeof *prefill_shapes,
+    .run = run_prefill,
+    .cost = cost_prefill,
+};
 
 static void record_rope(vklm_gpu_cmd *cmd, const void *op)
 {
     vklm_op_rope_kv_record(cmd, op);
 }
 
-Test(attention, rope_and_cache)
+static void check_rope(vklm_lab *lab, heads s, uint32_t position, uint32_t n_tokens)
 {
-    enum { HEADS = 4, KV = 2, DIM = 24, CTX = 20, TOKENS = 5, POSITION = 11 };
-    const size_t row = (HEADS + 2 * KV) * DIM, n = TOKENS * row;
-    vklm_lab *lab = open_or_skip();
-    float qkv[TOKENS * (HEADS + 2 * KV) * DIM], rope[CTX * DIM];
+    const size_t d = s.head_dim, n_all = s.n_heads + 2 * (size_t)s.n_kv_heads;
+    const size_t row = n_all * d, n = n_tokens * row, cache = (size_t)s.n_kv_heads * s.n_ctx * d;
+    float *qkv = malloc(n * sizeof *qkv), *rope = malloc(s.n_ctx * d * sizeof *rope);
     vklm_lab_random(1, qkv, n);
-    vklm_lab_random(2, rope, CTX * DIM);
+    vklm_lab_random(2, rope, s.n_ctx * d);
     vklm_op_rope_kv op = {
         .qkv = vklm_lab_output(lab, qkv, n),
-        .rope = vklm_lab_input(lab, rope, sizeof rope),
-        .k = vklm_lab_output(lab, NULL, KV * CTX * DIM / 2),
-        .v = vklm_lab_output(lab, NULL, KV * CTX * DIM / 2),
-        .n_tokens = TOKENS,
-        .position = POSITION,
-        .n_heads = HEADS,
-        .n_kv_heads = KV,
-        .head_dim = DIM,
-        .n_ctx = CTX,
+        .rope = vklm_lab_input(lab, rope, s.n_ctx * d * sizeof *rope),
+        .k = vklm_lab_output(lab, NULL, cache / 2),
+        .v = vklm_lab_output(lab, NULL, cache / 2),
+        .n_tokens = n_tokens,
+        .position = position,
+        .n_heads = s.n_heads,
+        .n_kv_heads = s.n_kv_heads,
+        .head_dim = s.head_dim,
+        .n_ctx = s.n_ctx,
     };
     vklm_lab_run(lab, record_rope, &op);
     const float *q = vklm_lab_read(lab, op.qkv);
     const uint16_t *k = (const uint16_t *)(const void *)vklm_lab_read(lab, op.k);
     const uint16_t *v = (const uint16_t *)(const void *)vklm_lab_read(lab, op.v);
-    for (size_t t = 0; t < TOKENS; t++)
-        for (size_t h = 0; h < HEADS + KV; h++)
-            for (size_t i = 0; i < DIM / 2; i++) {
-                size_t at = t * row + h * DIM + i;
-                double a = (double)qkv[at], b = (double)qkv[at + DIM / 2];
-                double c = (double)rope[((POSITION + t) * (DIM / 2) + i) * 2],
-                       s = (double)rope[((POSITION + t) * (DIM / 2) + i) * 2 + 1];
-                size_t cache = ((h - HEADS) * CTX + POSITION + t) * DIM + i;
-                double x = h < HEADS ? (double)q[at] : (double)vklm_half_from_f16(k[cache]);
-                double y = h < HEADS ? (double)q[at + DIM / 2]
-                                     : (double)vklm_half_from_f16(k[cache + DIM / 2]);
-                double bound = h < HEADS ? 0x1p-22 : 0x1p-10;
-                cr_assert_float_eq(x, a * c - b * s, bound, "token %zu head %zu element %zu", t, h, i);
-                cr_assert_float_eq(y, b * c + a * s, bound, "token %zu head %zu element %zu", t, h, i);
+    for (size_t t = 0; t < n_tokens; t++)
+        for (size_t h = 0; h < s.n_heads + s.n_kv_heads; h++)
+            for (size_t i = 0; i < d / 2; i++) {
+                size_t at = t * row + h * d + i;
+                double a = (double)qkv[at], b = (double)qkv[at + d / 2];
+                double cosine = (double)rope[((position + t) * (d / 2) + i) * 2],
+                       sine = (double)rope[((position + t) * (d / 2) + i) * 2 + 1];
+                bool is_q = h < s.n_heads;
+                size_t kept = is_q ? 0 : ((h - s.n_heads) * s.n_ctx + position + t) * d + i;
+                double x = is_q ? (double)q[at] : (double)vklm_half_from_f16(k[kept]);
+                double y =
+                    is_q ? (double)q[at + d / 2] : (double)vklm_half_from_f16(k[kept + d / 2]);
+                double bound = is_q ? 0x1p-22 : 0x1p-10;
+                vklm_lab_require(fabs(x - (a * cosine - b * sine)) <= bound &&
+                                     fabs(y - (b * cosine + a * sine)) <= bound,
+                                 "token %zu head %zu pair %zu is (%g, %g)", t, h, i, x, y);
             }
-    for (size_t t = 0; t < TOKENS; t++)
-        for (size_t h = 0; h < KV; h++)
-            for (size_t i = 0; i < DIM; i++)
-                cr_assert_eq(v[(h * CTX + POSITION + t) * DIM + i],
-                             vklm_half_to_f16(qkv[t * row + (HEADS + KV + h) * DIM + i]));
-    vklm_lab_close(lab);
+    for (size_t t = 0; t < n_tokens; t++)
+        for (size_t h = 0; h < s.n_kv_heads; h++)
+            for (size_t i = 0; i < d; i++)
+                vklm_lab_require(
+                    v[(h * s.n_ctx + position + t) * d + i] ==
+                        vklm_half_to_f16(qkv[t * row + (s.n_heads + s.n_kv_heads + h) * d + i]),
+                    "v: token %zu head %zu element %zu", t, h, i);
+    free(qkv), free(rope);
+    vklm_lab_finish_case(lab, record_rope, &op);
 }
+
+static void run_rope(vklm_lab *lab, vklm_format format, const uint32_t *n)
+{
+    (void)format;
+    check_rope(lab, (heads){n[0], n[1], n[2], n[3]}, n[4], n[5]);
+}
+
+static vklm_case_cost cost_rope(vklm_format format, const uint32_t *n)
+{
+    (void)format;
+    double values = (double)n[5] * n[2];
+    return (vklm_case_cost){.flop = 3 * values * (n[0] + n[1]),
+                            .bytes = values * (8 * n[0] + (4 + 2) * 2 * n[1] + 4)};
+}
+
+static const vklm_case_shape rope_shapes[] = {
+    {{4, 2, 24, 20, 11, 5}, 0},
+    {{16, 16, 128, 512, 256, 128}, VKLM_CASE_1_8B},
+    {{40, 40, 128, 512, 256, 128}, VKLM_CASE_13B | VKLM_CASE_8X13B},
+};
+
+const vklm_case_family vklm_case_rope_kv = {
+    .name = "rope_kv",
+    .dims = {"heads", "kv heads", "head size", "context", "position", "tokens"},
+    .shapes = rope_shapes,
+    .n_shapes = sizeof rope_shapes / sizeof *rope_shapes,
+    .run = run_rope,
+    .cost = cost_rope,
+};
