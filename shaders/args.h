@@ -1,24 +1,24 @@
 // shaders/args.h: what the host passes to the kernels, declared once for C and for GLSL.
 //
-// Every struct here is one kernel family's push constants: 4-byte scalars and buffer addresses
-// only, addresses first (they are 8-byte aligned), at most 128 bytes, the least that Vulkan
-// guarantees. Nothing in the structs of the decode kernels depends on the token's position: that
-// comes from the step buffer, so that a recorded command buffer can be replayed for every token.
+// Every struct here is one kernel family's push constants: 4-byte scalars and buffer addresses only,
+// addresses first (they are 8-byte aligned), at most 128 bytes, the least that Vulkan guarantees.
+// Nothing in the structs of the decode kernels depends on the token's position: that comes from the
+// step buffer, so that a recorded command buffer can be replayed for every token.
 #ifndef VKLM_SHADERS_ARGS_H
 #define VKLM_SHADERS_ARGS_H
 
 #ifdef VULKAN // predefined by GLSL compilers that target Vulkan
 #define VKLM_ADDRESS uvec2
-#define VKLM_U32     uint
-#define VKLM_F32     float
+#define VKLM_U32 uint
+#define VKLM_F32 float
 #else
 #include <stdint.h>
 typedef struct vklm_gpu_address {
     uint32_t low, high;
 } vklm_gpu_address;
 #define VKLM_ADDRESS vklm_gpu_address
-#define VKLM_U32     uint32_t
-#define VKLM_F32     float
+#define VKLM_U32 uint32_t
+#define VKLM_F32 float
 #endif
 
 // The step buffer: what changes from token to token.
@@ -70,7 +70,7 @@ struct vklm_args_embed {
     VKLM_ADDRESS norm;   // f32 [n_cols]
     VKLM_ADDRESS x;      // f32 [n_rows, n_cols] out
     VKLM_ADDRESS xn;     // f32 [n_rows, n_cols] out
-    VKLM_U32 n_cols;
+    VKLM_U32 n_vocab, n_cols;
     VKLM_F32 eps;
 };
 
@@ -113,19 +113,21 @@ struct vklm_args_matvec_qkv {
     VKLM_ADDRESS step;   // vklm_args_step
     VKLM_ADDRESS rope;   // f32 [n_ctx, head_dim / 2, 2]: cos, sin
     VKLM_ADDRESS q;      // f32 [n_heads, head_dim] out
-    VKLM_ADDRESS k;      // f16 [n_kv_heads, n_ctx, head_dim] out, one position of it
+    VKLM_ADDRESS k;      // f16 or q8 [n_kv_heads, n_ctx, head_dim] out, one position of it
     VKLM_ADDRESS v;      // the same
+    VKLM_ADDRESS scratch;  // q8: f32 [2 * n_kv_heads, head_dim]: k, v
+    VKLM_ADDRESS counters; // q8: u32 [2 * n_kv_heads], zero between dispatches
     VKLM_U32 n_cols, n_heads, n_kv_heads, head_dim, n_ctx;
 };
 
 struct vklm_args_attention_decode {
-    VKLM_ADDRESS q;        // f32 [n_heads, head_dim]
-    VKLM_ADDRESS k;        // f16 [n_kv_heads, n_ctx, head_dim]
-    VKLM_ADDRESS v;        // the same
-    VKLM_ADDRESS step;     // vklm_args_step
-    VKLM_ADDRESS y;        // f32 [n_heads, head_dim] out
-    VKLM_ADDRESS partial;  // f32 [n_heads, n_splits, head_dim + 2] scratch
-    VKLM_ADDRESS counter;  // u32 [n_heads], zero between dispatches
+    VKLM_ADDRESS q;       // f32 [n_heads, head_dim]
+    VKLM_ADDRESS k;       // f16 or q8 [n_kv_heads, n_ctx, head_dim]
+    VKLM_ADDRESS v;       // the same
+    VKLM_ADDRESS step;    // vklm_args_step
+    VKLM_ADDRESS y;       // f32 [n_heads, head_dim] out
+    VKLM_ADDRESS partial; // f32 [n_heads, n_splits, head_dim + 2] scratch
+    VKLM_ADDRESS counter; // u32 [n_heads], zero between dispatches
     VKLM_U32 n_ctx, group; // group: query heads per kv head
     VKLM_F32 scale;
 };
@@ -138,10 +140,9 @@ struct vklm_args_matmul {
 };
 
 struct vklm_args_rope_kv {
-    VKLM_ADDRESS
-        qkv; // f32 [n_tokens, (n_heads + 2 * n_kv_heads) * head_dim]; q is rotated in place
+    VKLM_ADDRESS qkv;  // f32 [n_tokens, (n_heads + 2 * n_kv_heads) * head_dim]; q is rotated in place
     VKLM_ADDRESS rope; // f32 [n_ctx, head_dim / 2, 2]: cos, sin
-    VKLM_ADDRESS k;    // f16 [n_kv_heads, n_ctx, head_dim] out, n_tokens positions of it
+    VKLM_ADDRESS k;    // f16 or q8 [n_kv_heads, n_ctx, head_dim] out, n_tokens positions of it
     VKLM_ADDRESS v;    // the same
     VKLM_U32 n_tokens, position, n_heads, n_kv_heads, head_dim, n_ctx;
 };
@@ -161,14 +162,20 @@ struct vklm_args_swiglu {
     VKLM_U32 n_tokens, n_cols;
 };
 
+struct vklm_args_column_squares {
+    VKLM_ADDRESS x;    // f32 [n_rows, n_cols]
+    VKLM_ADDRESS sums; // f32 [n_cols] in and out
+    VKLM_U32 n_rows, n_cols;
+};
+
 // The micro-benchmarks of shaders/bench.
 struct vklm_args_bench {
     VKLM_ADDRESS data;
     VKLM_ADDRESS y;
-    VKLM_U32 n_steps; // how often the inner loop runs
-    VKLM_U32 mask;    // of lanes of data, or an operand
+    VKLM_U32 n_steps;                   // how often the inner loop runs
+    VKLM_U32 mask;                      // of lanes of data, or an operand
     VKLM_U32 group_stride, load_stride; // in lanes: from workgroup to workgroup, from load to load
-    VKLM_F32 m, c;    // operands that the compiler must not know
+    VKLM_F32 m, c;                      // operands that the compiler must not know
 };
 
 #ifndef VULKAN
