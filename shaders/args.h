@@ -64,6 +64,23 @@ struct vklm_args_sample {
     VKLM_U32 n_vocab, n_slots;
 };
 
+// An expert a token is sent to: its number, and its weight in the token's sum.
+struct vklm_args_route {
+    VKLM_U32 expert;
+    VKLM_F32 weight;
+};
+
+// A row of the expert table: where an expert's weights lie.
+struct vklm_args_expert {
+    VKLM_ADDRESS gate_up; // [2 * n_intermediate, n_hidden]: gate rows, then up rows
+    VKLM_ADDRESS down;    // [n_hidden, n_intermediate]
+};
+
+// Some tokens of one expert, of a chunk's: rows [first, first + n) of the grouped rows.
+struct vklm_args_tile {
+    VKLM_U32 expert, first, n, unused;
+};
+
 struct vklm_args_embed {
     VKLM_ADDRESS table;  // weights [n_vocab, n_cols]
     VKLM_ADDRESS tokens; // u32 [n_rows]
@@ -103,7 +120,10 @@ struct vklm_args_matvec_residual {
     VKLM_ADDRESS norm;    // f32 [n_rows]: weight of the RMSNorm that follows
     VKLM_ADDRESS yn;      // f32 [n_rows] out: y, normalised
     VKLM_ADDRESS counter; // u32, zero between dispatches
-    VKLM_U32 n_rows, n_cols;
+    VKLM_ADDRESS router;  // of models with experts: f32 [n_experts, n_rows]
+    VKLM_ADDRESS routes;  // vklm_args_route [top_k] out
+    VKLM_ADDRESS status;  // u32: 1 + the first layer whose router has no finite scores, or 0
+    VKLM_U32 n_rows, n_cols, layer;
     VKLM_F32 eps;
 };
 
@@ -178,10 +198,65 @@ struct vklm_args_bench {
     VKLM_F32 m, c;                      // operands that the compiler must not know
 };
 
+struct vklm_args_expert_swiglu {
+    VKLM_ADDRESS table;  // vklm_args_expert [n_experts]
+    VKLM_ADDRESS routes; // vklm_args_route [top_k]
+    VKLM_ADDRESS x;      // f32 [n_cols]
+    VKLM_ADDRESS y;      // f32 [top_k, n_rows] out
+    VKLM_U32 n_rows, n_cols;
+};
+
+struct vklm_args_expert_down {
+    VKLM_ADDRESS table;   // vklm_args_expert [n_experts]
+    VKLM_ADDRESS routes;  // vklm_args_route [top_k]
+    VKLM_ADDRESS x;       // f32 [top_k, n_cols]
+    VKLM_ADDRESS y;       // f32 [n_rows] in and out: the residual stream
+    VKLM_ADDRESS norm;    // f32 [n_rows]: weight of the RMSNorm that follows
+    VKLM_ADDRESS yn;      // f32 [n_rows] out: y, normalised
+    VKLM_ADDRESS counter; // u32, zero between dispatches
+    VKLM_U32 n_rows, n_cols;
+    VKLM_F32 eps;
+};
+
+struct vklm_args_router {
+    VKLM_ADDRESS x;      // f32 [n_tokens, n_cols]
+    VKLM_ADDRESS router; // f32 [n_experts, n_cols]
+    VKLM_ADDRESS routes; // vklm_args_route [n_tokens, top_k] out
+    VKLM_ADDRESS status; // u32, as in vklm_args_matvec_residual
+    VKLM_U32 n_cols, layer;
+};
+
+struct vklm_args_expert_group {
+    VKLM_ADDRESS routes;   // vklm_args_route [n_tokens, top_k]
+    VKLM_ADDRESS dispatch; // u32 [2, 3] out: workgroups of the gate and up, and of the down projection
+    VKLM_ADDRESS tiles;    // vklm_args_tile [n_tiles] out
+    VKLM_ADDRESS entries;  // u32 [n_tokens * top_k] out: grouped row -> token * top_k + slot
+    VKLM_ADDRESS places;   // u32 [n_tokens, top_k] out: the grouped row of each
+    VKLM_U32 n_tokens, gate_up_workgroups, down_workgroups;
+};
+
+struct vklm_args_expert_matmul {
+    VKLM_ADDRESS table;   // vklm_args_expert [n_experts]
+    VKLM_ADDRESS tiles;   // vklm_args_tile [workgroups in y]
+    VKLM_ADDRESS entries; // u32 [n_tokens * top_k]
+    VKLM_ADDRESS x;       // f32 [n_tokens or n_tokens * top_k, n_cols]
+    VKLM_ADDRESS y;       // f32 [n_tokens * top_k, n_rows] out, grouped
+    VKLM_U32 n_rows, n_cols;
+};
+
+struct vklm_args_expert_combine {
+    VKLM_ADDRESS rows;   // f32 [n_tokens * top_k, n_cols], grouped
+    VKLM_ADDRESS places; // u32 [n_tokens, top_k]
+    VKLM_ADDRESS routes; // vklm_args_route [n_tokens, top_k]
+    VKLM_ADDRESS x;      // f32 [n_tokens, n_cols] in and out
+    VKLM_U32 n_cols;
+};
+
 #ifndef VULKAN
 _Static_assert(sizeof(struct vklm_args_matvec_qkv) <= 128, "push constants hold 128 bytes");
 _Static_assert(sizeof(struct vklm_args_attention_decode) <= 128, "push constants hold 128 bytes");
 _Static_assert(sizeof(struct vklm_args_matvec_residual) <= 128, "push constants hold 128 bytes");
+_Static_assert(sizeof(struct vklm_args_expert_down) <= 128, "push constants hold 128 bytes");
 _Static_assert(sizeof(struct vklm_args_attention_prefill) <= 128, "push constants hold 128 bytes");
 #endif
 

@@ -10,9 +10,11 @@
 //
 // Scores: one invocation per position. Values: one invocation per pair of elements (one word of the
 // cache) and SLICES-th of the positions, then a sum over the slices in shared memory.
-// Constant ids: 0 = local_size_x, 2 = CHUNK, 3 = HEAD_DIM (a multiple of 8).
+// The cache is f16, or q8 with -DKV_Q8.
+// Constant ids: 0 = local_size_x, 2 = CHUNK, 3 = HEAD_DIM (a multiple of 8; q8: of 64).
 #extension GL_GOOGLE_include_directive : require
 #include "memory.glsl"
+#include "kv_cache.glsl"
 #include "reduce.glsl"
 #include "last_workgroup.glsl"
 
@@ -30,10 +32,14 @@ shared vec4 query[HEAD_DIM / 4];
 shared float weights[CHUNK];
 shared vec2 slices[SLICES * PAIRS];
 
+uint n_values() // of the cache
+{
+    return gl_NumWorkGroups.x / args.group * args.n_ctx * HEAD_DIM;
+}
+
 // Weighted values of this split into slices[0 .. PAIRS).
 void weigh_values(uint kv_base, uint n)
 {
-    ReadU32 v = ReadU32(args.v);
     const uint column = gl_LocalInvocationID.x % WIDTH, slice = gl_LocalInvocationID.x / WIDTH;
     for (uint pass = 0; pass < PASSES; pass++) {
         const uint pair = pass * WIDTH + column;
@@ -41,7 +47,7 @@ void weigh_values(uint kv_base, uint n)
             continue;
         vec2 sum = vec2(0);
         for (uint p = slice; p < n; p += SLICES)
-            sum += weights[p] * unpackHalf2x16(v.v[kv_base * PAIRS + p * PAIRS + pair]);
+            sum += weights[p] * kv_pair(args.v, n_values(), (kv_base + p) * PAIRS + pair);
         slices[slice * PAIRS + pair] = sum;
     }
     barrier();
@@ -64,14 +70,16 @@ void main()
         query[i] = q.v[head * (HEAD_DIM / 4) + i] * args.scale;
     barrier();
 
-    ReadU32x4 k = ReadU32x4(args.k);
+    QuantMatrix k = quant_matrix(args.k, n_values() / HEAD_DIM, HEAD_DIM);
+    const uint blocks = HEAD_DIM / QUANT_BLOCK;
     float most = uintBitsToFloat(0xFF800000u); // -infinity
     for (uint p = lane; p < n; p += LANES) {
         float score = 0;
-        for (uint i = 0; i < HEAD_DIM / 8; i++) {
-            uvec4 u = k.v[(kv_base + p) * (HEAD_DIM / 8) + i];
-            score += dot(vec4(unpackHalf2x16(u.x), unpackHalf2x16(u.y)), query[2 * i]) +
-                     dot(vec4(unpackHalf2x16(u.z), unpackHalf2x16(u.w)), query[2 * i + 1]);
+        for (uint b = 0; b < blocks; b++) {
+            vec4 x[QUANT_QUADS];
+            [[unroll]] for (uint i = 0; i < QUANT_QUADS; i++)
+                x[i] = query[b * QUANT_QUADS + i];
+            score += quant_dot(k, (kv_base + p) * blocks + b, x, 0);
         }
         weights[p] = score;
         most = max(most, score);

@@ -8,11 +8,12 @@
 // Workgroup (head, block) owns QUERIES consecutive tokens of one query head and walks over the cache in
 // tiles of KEYS positions. LANES / QUERIES invocations share a query; each holds every SHARE-th element
 // of its output and repeats the query's running maximum and sum. k and v, the chunk's own tokens
-// included, are already in the cache.
+// included, are already in the cache, which is f16, or q8 with -DKV_Q8.
 // Constant ids: 0 = local_size_x (LANES, a multiple of QUERIES), 2 = QUERIES, 3 = HEAD_DIM (a multiple of
 // 8 and of LANES / QUERIES), 4 = KEYS.
 #extension GL_GOOGLE_include_directive : require
 #include "memory.glsl"
+#include "kv_cache.glsl"
 
 layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
 layout(constant_id = 2) const uint QUERIES = 16;
@@ -30,14 +31,14 @@ shared float tile[KEYS * STRIDE];          // keys, then values, of the same pos
 shared float scores[QUERIES * KEYS];
 
 // Positions [first, first + KEYS) of k or v into the tile; zeros past `length`.
-void load_tile(ReadU32 cache, uint kv_head, uint first, uint length)
+void load_tile(uvec2 cache, uint kv_head, uint first, uint length)
 {
-    const uint pairs = HEAD_DIM / 2;
+    const uint pairs = HEAD_DIM / 2, n_values = args.n_kv_heads * args.n_ctx * HEAD_DIM;
     for (uint n = gl_LocalInvocationID.x; n < KEYS * pairs; n += LANES) {
         uint p = n / pairs, pair = n % pairs;
         vec2 two = vec2(0);
         if (first + p < length)
-            two = unpackHalf2x16(cache.v[(kv_head * args.n_ctx + first + p) * pairs + pair]);
+            two = kv_pair(cache, n_values, (kv_head * args.n_ctx + first + p) * pairs + pair);
         tile[p * STRIDE + 2 * pair] = two.x;
         tile[p * STRIDE + 2 * pair + 1] = two.y;
     }
@@ -65,7 +66,7 @@ void main()
 
     for (uint first = 0; first < length; first += KEYS) {
         barrier(); // the previous tile and scores have been used
-        load_tile(ReadU32(args.k), kv_head, first, length);
+        load_tile(args.k, kv_head, first, length);
         barrier();
         for (uint n = lane; n < QUERIES * KEYS; n += LANES) {
             uint q = n / KEYS, p = n % KEYS;
@@ -79,7 +80,7 @@ void main()
             scores[n] = score;
         }
         barrier();
-        load_tile(ReadU32(args.v), kv_head, first, length);
+        load_tile(args.v, kv_head, first, length);
         const uint n_keys = min(KEYS, sees > first ? sees - first : 0); // under the causal mask
         float tile_most = most;
         for (uint p = 0; p < n_keys; p++)

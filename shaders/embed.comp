@@ -14,25 +14,25 @@ layout(push_constant, std430) uniform Push { vklm_args_embed args; };
 
 void main()
 {
-    const uint token = ReadU32(args.tokens).v[gl_WorkGroupID.x], groups = args.n_cols / 8;
-    QuantMatrix table = QuantMatrix(args.table);
+    const uint token = ReadU32(args.tokens).v[gl_WorkGroupID.x], blocks = args.n_cols / QUANT_BLOCK;
+    QuantMatrix table = quant_matrix(args.table, args.n_vocab, args.n_cols);
     F32x4 x = F32x4(args.x), xn = F32x4(args.xn);
     ReadF32x4 norm = ReadF32x4(args.norm);
-    const uint out_row = gl_WorkGroupID.x * groups;
+    const uint out_row = gl_WorkGroupID.x * (args.n_cols / 4);
 
+    vec4 w[QUANT_QUADS];
     float square = 0;
-    for (uint g = gl_LocalInvocationID.x; g < groups; g += gl_WorkGroupSize.x) {
-        vec4 a, b;
-        quant_load8(table, token * groups + g, a, b);
-        x.v[2 * (out_row + g)] = a;
-        x.v[2 * (out_row + g) + 1] = b;
-        square += dot(a, a) + dot(b, b);
+    for (uint b = gl_LocalInvocationID.x; b < blocks; b += gl_WorkGroupSize.x) {
+        quant_load(table, token * blocks + b, w);
+        [[unroll]] for (uint i = 0; i < QUANT_QUADS; i++) {
+            x.v[out_row + b * QUANT_QUADS + i] = w[i];
+            square += dot(w[i], w[i]);
+        }
     }
     const float factor = inversesqrt(reduce_sum(square) / float(args.n_cols) + args.eps);
-    for (uint g = gl_LocalInvocationID.x; g < groups; g += gl_WorkGroupSize.x) {
-        vec4 a, b;
-        quant_load8(table, token * groups + g, a, b);
-        xn.v[2 * (out_row + g)] = a * factor * norm.v[2 * g];
-        xn.v[2 * (out_row + g) + 1] = b * factor * norm.v[2 * g + 1];
+    for (uint b = gl_LocalInvocationID.x; b < blocks; b += gl_WorkGroupSize.x) {
+        quant_load(table, token * blocks + b, w);
+        [[unroll]] for (uint i = 0; i < QUANT_QUADS; i++)
+            xn.v[out_row + b * QUANT_QUADS + i] = w[i] * factor * norm.v[b * QUANT_QUADS + i];
     }
 }

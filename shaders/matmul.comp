@@ -1,86 +1,29 @@
 #version 460
 // y[t, r] = sum_k W[r, k] * x[t, k]      (ADD: y[t, r] += ...)
 //
-// The base tier's matmul: f32 arithmetic, register tiles. A workgroup of 16 x 16 invocations owns TILE_T
-// tokens x TILE_R rows of y; invocation (i, j) owns rows i, i + 16, ... and tokens j, j + 16, ... of it:
-// neighbours in i read neighbouring words of shared memory and write neighbouring elements of y.
-// Tiles of W and x, BLOCK_K columns at a time, pass through shared memory, transposed so that the inner
-// loop reads along rows and along tokens.
-//
-// Workgroups: x = ceil(n_rows / TILE_R), y = ceil(n_tokens / TILE_T). Any n_rows and n_tokens; tiles past an edge are
-// filled with zeros and not written. The host guarantees n_cols % 8 == 0.
-// Constant ids: 0 = local_size_x (256), 2 = TILE_T, 3 = TILE_R (multiples of 16), 4 = ADD.
+// The base tier's matmul; its tile is in matmul.glsl. Workgroups: x = ceil(n_rows / TILE_R), y = ceil(n_tokens / TILE_T).
+// Any n_rows and n_tokens.
+// Constant ids: matmul.glsl's, 4 = ADD.
 #extension GL_GOOGLE_include_directive : require
 #include "memory.glsl"
-#include "quant/quant.glsl"
 
-layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
-layout(constant_id = 2) const uint TILE_T = 64;
-layout(constant_id = 3) const uint TILE_R = 64;
 layout(constant_id = 4) const bool ADD = false;
 layout(push_constant, std430) uniform Push { vklm_args_matmul args; };
 
-const uint BLOCK_K = 16, SIDE = 16;
-const uint T = TILE_T / SIDE, R = TILE_R / SIDE; // the register tile
+#include "matmul.glsl"
 
-// One column of padding spreads the transposing stores over the banks.
-shared float tile_w[BLOCK_K * (TILE_R + 1)];
-shared float tile_x[BLOCK_K * (TILE_T + 1)];
-
-void load_weights(QuantMatrix w, uint first_row, uint first_group)
+uint input_row(uint t)
 {
-    const uint groups = args.n_cols / 8;
-    for (uint n = gl_LocalInvocationID.x; n < TILE_R * 2; n += gl_WorkGroupSize.x) {
-        uint row = n / 2, group = n % 2;
-        vec4 a = vec4(0), b = vec4(0);
-        if (first_row + row < args.n_rows && first_group + group < groups)
-            quant_load8(w, (first_row + row) * groups + first_group + group, a, b);
-        [[unroll]] for (uint i = 0; i < 4; i++) {
-            tile_w[(group * 8 + i) * (TILE_R + 1) + row] = a[i];
-            tile_w[(group * 8 + 4 + i) * (TILE_R + 1) + row] = b[i];
-        }
-    }
-}
-
-void load_inputs(ReadF32x4 x, uint first_token, uint first_quad)
-{
-    const uint quads = args.n_cols / 4;
-    for (uint n = gl_LocalInvocationID.x; n < TILE_T * 4; n += gl_WorkGroupSize.x) {
-        uint token = n / 4, quad = n % 4;
-        vec4 a = vec4(0);
-        if (first_token + token < args.n_tokens && first_quad + quad < quads)
-            a = x.v[(first_token + token) * quads + first_quad + quad];
-        [[unroll]] for (uint i = 0; i < 4; i++)
-            tile_x[(quad * 4 + i) * (TILE_T + 1) + token] = a[i];
-    }
+    return gl_WorkGroupID.y * TILE_T + t;
 }
 
 void main()
 {
     const uint i = gl_LocalInvocationID.x % SIDE, j = gl_LocalInvocationID.x / SIDE;
     const uint first_row = gl_WorkGroupID.x * TILE_R, first_token = gl_WorkGroupID.y * TILE_T;
-    QuantMatrix w = QuantMatrix(args.weight);
-    ReadF32x4 x = ReadF32x4(args.x);
-
-    float sums[T * R];
-    [[unroll]] for (uint n = 0; n < T * R; n++)
-        sums[n] = 0;
-    for (uint k = 0; k < args.n_cols; k += BLOCK_K) {
-        load_weights(w, first_row, k / 8);
-        load_inputs(x, first_token, k / 4);
-        barrier();
-        for (uint kk = 0; kk < BLOCK_K; kk++) {
-            float ws[R], xs[T];
-            [[unroll]] for (uint r = 0; r < R; r++)
-                ws[r] = tile_w[kk * (TILE_R + 1) + i + SIDE * r];
-            [[unroll]] for (uint t = 0; t < T; t++)
-                xs[t] = tile_x[kk * (TILE_T + 1) + j + SIDE * t];
-            [[unroll]] for (uint t = 0; t < T; t++)
-                [[unroll]] for (uint r = 0; r < R; r++)
-                    sums[t * R + r] += ws[r] * xs[t];
-        }
-        barrier(); // before the next tiles overwrite these
-    }
+    float sums[SUMS];
+    matmul_tile(quant_matrix(args.weight, args.n_rows, args.n_cols), ReadF32x4(args.x), first_row,
+                args.n_tokens - first_token, sums);
 
     F32 y = F32(args.y);
     [[unroll]] for (uint t = 0; t < T; t++)

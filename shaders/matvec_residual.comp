@@ -1,13 +1,16 @@
 #version 460
 // y[r] += sum_k W[r, k] * x[k], and, by the last workgroup to finish, the RMSNorm that follows:
-// yn[r] = y[r] * norm[r] / sqrt(mean(y^2) + eps).
+// yn[r] = y[r] * norm[r] / sqrt(mean(y^2) + eps). ROUTED: and then the routes of yn to the experts.
 //
 // A workgroup owns ROWS consecutive rows of y, the residual stream; invocation 0 updates them. The
 // host guarantees that x, y and yn do not overlap and that the counter is zero.
+// Constant ids: matvec.glsl's, 3 = ROUTED, router.glsl's.
 #extension GL_GOOGLE_include_directive : require
 #include "matvec.glsl"
-#include "last_workgroup.glsl"
+#include "residual_norm.glsl"
+#include "router.glsl"
 
+layout(constant_id = 3) const bool ROUTED = false;
 layout(push_constant, std430) uniform Push { vklm_args_matvec_residual args; };
 
 void main()
@@ -17,23 +20,11 @@ void main()
     [[unroll]] for (uint r = 0; r < ROWS; r++)
         rows[r] = min(first + r, args.n_rows - 1);
     float sums[ROWS];
-    matvec_rows(args.weight, args.x, args.n_cols, rows, sums);
+    matvec_rows(quant_matrix(args.weight, args.n_rows, args.n_cols), args.x, args.n_cols, rows, sums);
 
-    SharedF32 y = SharedF32(args.y);
-    if (gl_LocalInvocationID.x == 0) {
-        [[unroll]] for (uint r = 0; r < ROWS; r++)
-            if (first + r < args.n_rows)
-                y.v[first + r] += sums[r];
-    }
-    if (!last_workgroup(SharedU32(args.counter), 0, gl_NumWorkGroups.x))
-        return;
-
-    float square = 0;
-    for (uint r = gl_LocalInvocationID.x; r < args.n_rows; r += gl_WorkGroupSize.x)
-        square += y.v[r] * y.v[r];
-    const float factor = inversesqrt(reduce_sum(square) / float(args.n_rows) + args.eps);
-    ReadF32 norm = ReadF32(args.norm);
-    F32 yn = F32(args.yn);
-    for (uint r = gl_LocalInvocationID.x; r < args.n_rows; r += gl_WorkGroupSize.x)
-        yn.v[r] = y.v[r] * factor * norm.v[r];
+    const bool last = residual_norm(args.y, args.norm, args.yn, args.counter, args.n_rows, args.eps,
+                                    first, sums);
+    if (ROUTED && last)
+        router_route(ReadF32(args.router), F32(args.yn), 0, args.n_rows, Routes(args.routes), 0,
+                     SharedU32(args.status), args.layer);
 }

@@ -21,7 +21,8 @@ void main()
         rows[OUTPUTS + r] = args.n_rows + row;
     }
     float sums[ROWS];
-    matvec_rows(args.weight, args.x, args.n_cols, rows, sums);
+    QuantMatrix w = quant_matrix(args.weight, 2 * args.n_rows, args.n_cols);
+    matvec_rows(w, args.x, args.n_cols, rows, sums);
     if (gl_LocalInvocationID.x == 0) {
         F32 y = F32(args.y);
         [[unroll]] for (uint r = 0; r < OUTPUTS; r++)

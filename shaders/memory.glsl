@@ -21,6 +21,24 @@ layout(buffer_reference, std430, buffer_reference_align = 4) buffer U32 { uint v
 layout(buffer_reference, std430, buffer_reference_align = 4) coherent buffer SharedF32 { float v[]; };
 layout(buffer_reference, std430, buffer_reference_align = 4) coherent buffer SharedU32 { uint v[]; };
 
+// An address some bytes further on, without 64-bit arithmetic.
+uvec2 address_add(uvec2 address, uint bytes)
+{
+    const uint low = address.x + bytes;
+    return uvec2(low, address.y + uint(low < bytes));
+}
+
 layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer Step {
     vklm_args_step v;
 };
+
+// Experts: the table, and the routes of tokens.
+layout(buffer_reference, std430, buffer_reference_align = 8) readonly buffer ExpertTable {
+    vklm_args_expert v[];
+};
+layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer ReadRoutes {
+    vklm_args_route v[];
+};
+layout(buffer_reference, std430, buffer_reference_align = 4) buffer Routes { vklm_args_route v[]; };
+layout(buffer_reference, std430, buffer_reference_align = 4) buffer Tiles { vklm_args_tile v[]; };
+

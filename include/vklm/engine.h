@@ -15,26 +15,58 @@ extern "C" {
 
 typedef struct vklm_engine vklm_engine;
 
+// How weights lie in device memory. Matrices whose columns a format does not divide fall back to
+// the next better one: q4 (256 columns) to q8 (32), q8 to what the checkpoint has.
+typedef enum vklm_weights_kind {
+    VKLM_WEIGHTS_AUTO = 0, // the best that fits; of a packed model: what it has
+    VKLM_WEIGHTS_F16,      // 16 bits, as stored: f16 or bf16; an f32 checkpoint stays f32
+    VKLM_WEIGHTS_Q8,       // 8.5 bits
+    VKLM_WEIGHTS_MIXED,    // 4.625 bits for the matrices that suffer least, 8.5 for the others
+    VKLM_WEIGHTS_Q4,       // 4.625 bits; embedding and lm_head 8.5
+    VKLM_WEIGHTS_KINDS,
+} vklm_weights_kind;
+
+// "auto", "f16", "q8", "mixed", "q4". Finding an unknown name is VKLM_INVALID_ARGUMENT.
+const char *vklm_weights_kind_name(vklm_weights_kind kind);
+vklm_status vklm_weights_kind_find(const char *name, vklm_weights_kind *out_kind);
+
+// How keys and values lie in the cache.
+typedef enum vklm_kv_kind {
+    VKLM_KV_AUTO = 0, // f16 where it fits, else q8
+    VKLM_KV_F16,
+    VKLM_KV_Q8, // 8.5 bits; f16 where head_dim is no multiple of 64
+    VKLM_KV_KINDS,
+} vklm_kv_kind;
+
+// "auto", "f16", "q8".
+const char *vklm_kv_kind_name(vklm_kv_kind kind);
+vklm_status vklm_kv_kind_find(const char *name, vklm_kv_kind *out_kind);
+
 // Called while weights are loaded, with bytes. Returning false cancels (VKLM_CANCELLED).
 typedef bool (*vklm_load_callback)(void *opaque, uint64_t done, uint64_t total);
 
 // All-zero (but for model_dir) means default. Strings need to live for the call only.
 typedef struct vklm_engine_params {
-    const char *model_dir; // a Hugging Face model folder
-    const char *device;    // its index in vklm_device_list, or a part of its name. Default: the best
-    uint32_t n_ctx;        // tokens of context that memory is planned for. Default: the model's own
-    unsigned tiers;        // mask of VKLM_TIER_*. Default: all that the device has
-    uint64_t max_device_bytes;   // do not use more device memory. Default: what the driver offers
+    const char *model_dir; // a Hugging Face model folder, or one that vklm_model_pack made
+    const char *device; // its index in vklm_device_list, or a part of its name. Default: the best
+    uint32_t n_ctx;     // tokens of context that memory is planned for. Default: the model's own
+    vklm_weights_kind weights; // packed while loading where the folder has something else
+    vklm_kv_kind kv;
+    const char *importance; // a file of vklm_session_write_importance, for packing. Default: none
+    const char *packed_folder; // keep packed copies of models here, and use them. Default: nowhere
+    bool verify;               // compare a packed model with its checksums
+    unsigned tiers;            // mask of VKLM_TIER_*. Default: all that the device has
+    uint64_t max_device_bytes; // do not use more device memory. Default: what the driver offers
     const char *pipeline_folder; // keep compiled shaders here between runs. Default: nowhere
-    bool validation;       // Vulkan validation layers; their messages go to the log
-    bool serial;           // one GPU command at a time, for hunting races: slow, same results
+    bool validation;             // Vulkan validation layers; their messages go to the log
+    bool serial;                 // one GPU command at a time, for hunting races: slow, same results
     vklm_load_callback progress;
     void *opaque;
 } vklm_engine_params;
 
-// Opens the folder, checks every tensor against config.json, plans the memory, and loads. Nothing is
-// allocated on the device when the plan does not fit: VKLM_OUT_OF_DEVICE_MEMORY carries the numbers.
-// The caller owns *out_engine.
+// Opens the folder, checks every tensor against config.json, plans the memory, and loads. Nothing
+// is allocated on the device when the plan does not fit: VKLM_OUT_OF_DEVICE_MEMORY carries the
+// numbers. The caller owns *out_engine.
 vklm_status vklm_engine_open(const vklm_engine_params *params, vklm_engine **out_engine);
 void vklm_engine_close(vklm_engine *engine); // takes NULL
 
@@ -42,18 +74,20 @@ void vklm_engine_close(vklm_engine *engine); // takes NULL
 unsigned vklm_engine_validation_messages(const vklm_engine *engine);
 
 typedef struct vklm_model_info {
-    char architecture[64];    // "LlamaForCausalLM"
-    char dtype[16];           // of the weight matrices: "bf16", "f16", "f32"; "mixed"
+    char architecture[64]; // "LlamaForCausalLM", "MixtralForCausalLM"
+    char dtype[16]; // of the weight matrices: "bf16", "f16", "f32"; "mixed"; packed: "q4" …
     uint64_t n_parameters;
-    uint64_t file_bytes;      // of all tensors
-    uint32_t n_vocab;         // rows of the logits
+    uint64_t n_active_parameters; // those that one token uses: fewer in models with experts
+    uint64_t file_bytes;          // of all tensors
+    uint32_t n_vocab;             // rows of the logits
     uint32_t n_hidden, n_intermediate, n_layers, n_heads, n_kv_heads, head_dim;
-    uint32_t n_ctx;           // the longest context
+    uint32_t n_experts, top_k; // MLPs of a layer, and how many a token uses; 0, 0: one for all
+    uint32_t n_ctx;            // the longest context
     double rope_theta;
     double rms_eps;
     bool tied_embeddings;
     uint64_t kv_bytes_per_token;
-    uint32_t n_eos;           // ids that end a text
+    uint32_t n_eos; // ids that end a text
     uint32_t eos_ids[8];
 } vklm_model_info;
 
@@ -64,13 +98,33 @@ vklm_status vklm_model_info_load(const char *model_dir, vklm_model_info *out_inf
 const vklm_model_info *vklm_engine_model(const vklm_engine *engine);
 const vklm_device_info *vklm_engine_device(const vklm_engine *engine);
 
-// Device bytes in use and planned for one session of n_ctx tokens.
+// Device bytes for a model and one session of n_ctx tokens.
 typedef struct vklm_memory_plan {
-    uint64_t weight_bytes, kv_bytes, buffer_bytes;
-    uint64_t limit_bytes; // what the driver offers, or params.max_device_bytes
+    vklm_weights_kind weights; // never AUTO
+    vklm_kv_kind kv;           // never AUTO
     uint32_t n_ctx;
+    uint64_t weight_bytes; // all weights, and of them:
+    uint64_t embed_bytes, attention_bytes, mlp_bytes, head_bytes,
+        small_bytes; // small: norms, angles
+    uint64_t kv_bytes;
+    uint64_t buffer_bytes;  // activations
+    uint64_t staging_bytes; // host memory that the device reads, while loading
+    uint64_t total_bytes;
+    uint64_t limit_bytes; // what the driver offers, or params.max_device_bytes
+    uint64_t heap_bytes;  // the device's memory
+    uint32_t heap;        // its number in the driver's list
+    bool fits;
 } vklm_memory_plan;
 const vklm_memory_plan *vklm_engine_memory(const vklm_engine *engine);
+
+// The plan that vklm_engine_open would follow, from the headers alone: nothing is allocated on the
+// device. A folder with nothing but config.json is enough. Without any device,
+// params->max_device_bytes is the budget. Where it does not fit, out_plan is that of what was asked
+// for, the smallest where that was AUTO, and out_instead [*out_n] what would fit: room for
+// VKLM_PLAN_MAX_INSTEAD.
+enum { VKLM_PLAN_MAX_INSTEAD = 8 };
+vklm_status vklm_model_plan(const vklm_engine_params *params, vklm_memory_plan *out_plan,
+                            vklm_memory_plan *out_instead, size_t *out_n);
 
 #ifdef __cplusplus
 }

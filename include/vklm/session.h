@@ -16,8 +16,8 @@ extern "C" {
 
 typedef struct vklm_session vklm_session;
 
-// Called while a prompt is computed, with tokens. Returning false cancels (VKLM_CANCELLED); the session
-// then keeps the tokens that are complete.
+// Called while a prompt is computed, with tokens. Returning false cancels (VKLM_CANCELLED); the
+// session then keeps the tokens that are complete.
 typedef bool (*vklm_prompt_callback)(void *opaque, uint32_t done, uint32_t total);
 
 typedef struct vklm_session_params {
@@ -33,8 +33,8 @@ vklm_status vklm_session_create(vklm_engine *engine, const vklm_session_params *
                                 vklm_session **out_session);
 void vklm_session_destroy(vklm_session *session); // takes NULL
 
-// Computes n_ids > 0 tokens and puts them at the end. One token is a decode step; more are a prompt.
-// VKLM_CONTEXT_FULL, with the numbers and without any change, when they do not fit.
+// Computes n_ids > 0 tokens and puts them at the end. One token is a decode step; more are a
+// prompt. VKLM_CONTEXT_FULL, with the numbers and without any change, when they do not fit.
 vklm_status vklm_session_append(vklm_session *session, const uint32_t *ids, size_t n_ids);
 
 // Draws the next token from the logits after the last one (it is not appended). The repetition
@@ -82,16 +82,25 @@ typedef struct vklm_session_stats {
 // Work done since creation: tokens appended several at a time, and one at a time.
 vklm_session_stats vklm_session_get_stats(const vklm_session *session);
 
-// Computes ids from an empty session and gives the natural log of each token's probability after those before
-// it: out_logprobs [n_ids - from], of the tokens at `from` (at least 1) and on. The session is left with the
-// ids, and without logits.
+// Computes ids from an empty session and gives the natural log of each token's probability after
+// those before it: out_logprobs [n_ids - from], of the tokens at `from` (at least 1) and on. The
+// session is left with the ids, and without logits.
 vklm_status vklm_session_score(vklm_session *session, const uint32_t *ids, size_t n_ids,
                                uint32_t from, float *out_logprobs);
 
-// Computes ids from an empty session and writes the logits after each of them as the f32 tensor "logits"
-// [n_ids, n_vocab] of a safetensors file; the file appears when complete. The session is left with the ids.
+// Computes ids from an empty session and writes the logits after each of them as the f32 tensor
+// "logits" [n_ids, n_vocab] of a safetensors file; the file appears when complete. The session is
+// left with the ids. `router`: also where each token was sent in each layer, as the i32 tensor
+// "experts" [n_layers, n_ids, top_k] and the f32 tensor "expert_weights" of the same shape, in the
+// order of the weights; VKLM_INVALID_ARGUMENT when the model has no experts.
 vklm_status vklm_session_write_logits(vklm_session *session, const uint32_t *ids, size_t n_ids,
-                                      const char *path);
+                                      bool router, const char *path);
+
+// Computes a text of any length, n_ctx tokens at a time, and writes how large the inputs of every
+// weight matrix were: mean squares, column by column, as vklm_pack_params.importance takes them.
+// The session is empty afterwards.
+vklm_status vklm_session_write_importance(vklm_session *session, const uint32_t *ids, size_t n_ids,
+                                          const char *path);
 
 #ifdef __cplusplus
 }

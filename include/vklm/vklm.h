@@ -11,6 +11,7 @@
 #ifndef VKLM_VKLM_H
 #define VKLM_VKLM_H
 
+#include <vklm/convert.h>
 #include <vklm/device.h>
 #include <vklm/engine.h>
 #include <vklm/session.h>

@@ -1,9 +1,16 @@
 // IEEE binary16 as stored: 8 values in 16 bytes, the first in the low half of the first word.
+#define QUANT_BLOCK 8
+#define QUANT_STORED
 #define QuantMatrix ReadU32x4
 
-void quant_load8(QuantMatrix m, uint i, out vec4 a, out vec4 b)
+QuantMatrix quant_matrix(uvec2 address, uint n_rows, uint n_cols)
+{
+    return QuantMatrix(address);
+}
+
+void quant_load(QuantMatrix m, uint i, out vec4 w[2])
 {
     uvec4 u = m.v[i];
-    a = vec4(unpackHalf2x16(u.x), unpackHalf2x16(u.y));
-    b = vec4(unpackHalf2x16(u.z), unpackHalf2x16(u.w));
+    w[0] = vec4(unpackHalf2x16(u.x), unpackHalf2x16(u.y));
+    w[1] = vec4(unpackHalf2x16(u.z), unpackHalf2x16(u.w));
 }

@@ -1,8 +1,15 @@
 // f32 as stored: 8 values in 32 bytes.
+#define QUANT_BLOCK 8
+#define QUANT_STORED
 #define QuantMatrix ReadF32x4
 
-void quant_load8(QuantMatrix m, uint i, out vec4 a, out vec4 b)
+QuantMatrix quant_matrix(uvec2 address, uint n_rows, uint n_cols)
 {
-    a = m.v[2 * i];
-    b = m.v[2 * i + 1];
+    return QuantMatrix(address);
+}
+
+void quant_load(QuantMatrix m, uint i, out vec4 w[2])
+{
+    w[0] = m.v[2 * i];
+    w[1] = m.v[2 * i + 1];
 }

@@ -1,14 +1,35 @@
 // Weight formats. Each defines the same names:
 //
-//   QuantMatrix                                 reference to a matrix [rows, cols], made from its address
-//   quant_load8(m, i, a, b)                     the i-th group of 8 values, row-major: a then b
+//   QUANT_BLOCK                       how many values, side by side in a row, make one block: what an
+//                                     invocation loads at a time, 16 bytes of them (f32: 32)
+//   QuantMatrix                       a matrix [n_rows, n_cols]: references to its planes
+//   quant_matrix(address, n_rows, n_cols)
+//   quant_load(m, i, w)               the values of block i, four to a vector
+//   quant_dot(m, i, x, sum_x)         their dot product with x, whose sum is sum_x; cheaper than quant_load
+//                                     and a dot, because scales are applied once to a block
 //
-// so that value (row, col) with col % 8 == 0 is group row * (cols / 8) + col / 8. The host guarantees
-// cols % 8 == 0. -DQUANT=n chooses one; the numbers are those of src/quant/format.h.
+// Blocks are numbered row by row: block b of row r is r * (n_cols / QUANT_BLOCK) + b. The host guarantees
+// that n_cols is a multiple of the format's group (src/quant/format.h). -DQUANT=n chooses one; the numbers
+// are those of src/quant/format.h.
 #if QUANT == 0
 #include "quant/f32.glsl"
 #elif QUANT == 1
 #include "quant/f16.glsl"
 #elif QUANT == 2
 #include "quant/bf16.glsl"
+#elif QUANT == 3
+#include "quant/q8.glsl"
+#elif QUANT == 4
+#include "quant/q4.glsl"
+#endif
+
+const uint QUANT_QUADS = QUANT_BLOCK / 4;
+
+#ifdef QUANT_STORED // formats without scales
+float quant_dot(QuantMatrix m, uint i, vec4 x[QUANT_QUADS], float sum_x)
+{
+    vec4 w[QUANT_QUADS];
+    quant_load(m, i, w);
+    return dot(w[0], x[0]) + dot(w[1], x[1]);
+}
 #endif

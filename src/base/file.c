@@ -1,5 +1,6 @@
 #include "base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -7,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 static vklm_status fail_errno(const char *path, const char *doing)
@@ -104,6 +106,18 @@ bool vklm_file_is_folder(const char *path)
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
+bool vklm_file_is_empty_folder(const char *path)
+{
+    DIR *folder = opendir(path);
+    if (!folder)
+        return false;
+    bool empty = true;
+    for (struct dirent *entry; empty && (entry = readdir(folder));)
+        empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+    closedir(folder);
+    return empty;
+}
+
 void vklm_file_join(vklm_string *out, const char *folder, const char *name)
 {
     size_t len = strlen(folder);
@@ -136,10 +150,44 @@ vklm_status vklm_file_make_folders(const char *path)
     return status;
 }
 
+vklm_status vklm_file_copy(const char *from, const char *to)
+{
+    vklm_file_map map;
+    vklm_file_writer *writer;
+    vklm_status status = vklm_file_map_open(from, &map);
+    if (status != VKLM_OK)
+        return status;
+    status = vklm_file_writer_open(to, &writer);
+    if (status == VKLM_OK) {
+        vklm_file_writer_write(writer, map.data, (size_t)map.size);
+        status = vklm_file_writer_commit(writer);
+        vklm_file_writer_close(writer);
+    }
+    vklm_file_map_close(&map);
+    return status;
+}
+
+vklm_status vklm_file_rename(const char *from, const char *to)
+{
+    return rename(from, to) == 0 ? VKLM_OK : fail_errno(to, "create");
+}
+
+void vklm_file_remove_folder(const char *path)
+{
+    DIR *folder = opendir(path);
+    if (!folder)
+        return;
+    for (struct dirent *entry; (entry = readdir(folder));)
+        unlinkat(dirfd(folder), entry->d_name, 0); // . and .. refuse
+    closedir(folder);
+    rmdir(path);
+}
+
 struct vklm_file_writer {
     FILE *file;
     char *path, *temporary;
-    int error; // errno of the first failed write
+    int error;             // errno of the first failed write
+    uint64_t at, error_at; // bytes written in a row; where the first failure was
 };
 
 vklm_status vklm_file_writer_open(const char *path, vklm_file_writer **out_writer)
@@ -168,8 +216,63 @@ vklm_status vklm_file_writer_open(const char *path, vklm_file_writer **out_write
 
 void vklm_file_writer_write(vklm_file_writer *writer, const void *data, size_t len)
 {
-    if (!writer->error && len && fwrite(data, 1, len, writer->file) != len)
+    if (!writer->error && len && fwrite(data, 1, len, writer->file) != len) {
         writer->error = errno ? errno : EIO;
+        writer->error_at = writer->at;
+    }
+    writer->at += len;
+}
+
+vklm_status vklm_file_writer_reserve(vklm_file_writer *writer, uint64_t bytes)
+{
+    int error = posix_fallocate(fileno(writer->file), 0, (off_t)bytes);
+    if (error == ENOSPC || error == EFBIG) {
+        struct statvfs disk = {0};
+        uint64_t room = 0;
+        if (fstatvfs(fileno(writer->file), &disk) == 0)
+            room = (uint64_t)disk.f_bavail * disk.f_frsize;
+        if (ftruncate(fileno(writer->file), 0) == 0 && room == 0 &&
+            fstatvfs(fileno(writer->file), &disk) == 0)
+            room = (uint64_t)disk.f_bavail * disk.f_frsize;
+        return vklm_fail(VKLM_IO_ERROR, "%s: %llu bytes are wanted, the disk has %llu free",
+                         writer->path, (unsigned long long)bytes, (unsigned long long)room);
+    }
+    if (error && error != EOPNOTSUPP && error != EINVAL) {
+        errno = error;
+        return fail_errno(writer->path, "reserve room");
+    }
+    return VKLM_OK;
+}
+
+void vklm_file_writer_write_at(vklm_file_writer *writer, uint64_t offset, const void *data,
+                               size_t len)
+{
+    const char *from = data;
+    while (!writer->error && len) {
+        ssize_t n = pwrite(fileno(writer->file), from, len, (off_t)offset);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0) {
+            writer->error = n < 0 ? errno : EIO;
+            writer->error_at = offset;
+            return;
+        }
+        from += n;
+        offset += (uint64_t)n;
+        len -= (size_t)n;
+    }
+}
+
+vklm_status vklm_file_writer_map(vklm_file_writer *writer, vklm_file_map *out_map)
+{
+    *out_map = (vklm_file_map){0};
+    if (!writer->error && fflush(writer->file) != 0)
+        writer->error = errno;
+    if (writer->error) {
+        errno = writer->error;
+        return fail_errno(writer->path, "write");
+    }
+    return vklm_file_map_open(writer->temporary, out_map);
 }
 
 vklm_status vklm_file_writer_commit(vklm_file_writer *writer)
@@ -181,10 +284,9 @@ vklm_status vklm_file_writer_commit(vklm_file_writer *writer)
     writer->file = NULL;
     if (!writer->error && rename(writer->temporary, writer->path) != 0)
         writer->error = errno;
-    if (writer->error) {
-        errno = writer->error;
-        return fail_errno(writer->path, "write");
-    }
+    if (writer->error)
+        return vklm_fail(VKLM_IO_ERROR, "%s: cannot write at byte %llu: %s", writer->path,
+                         (unsigned long long)writer->error_at, strerror(writer->error));
     free(writer->temporary);
     writer->temporary = NULL; // committed: nothing left to remove
     return VKLM_OK;

@@ -9,7 +9,8 @@
 
 enum { CONFIG_MAX_BYTES = 1 << 20 };
 
-// A parser over one JSON object with a sticky failure, so that reading the fields is a straight list.
+// A parser over one JSON object with a sticky failure, so that reading the fields is a straight
+// list.
 typedef struct {
     const cJSON *json;
     const char *name; // of the file
@@ -71,17 +72,42 @@ static void read_architecture(fields *f, vklm_arch *arch)
 {
     const cJSON *list = find(f, "architectures"), *type = find(f, "model_type");
     const cJSON *first = cJSON_GetArrayItem(list, 0);
-    const char *architecture = cJSON_IsString(first) ? first->valuestring
+    const char *architecture = cJSON_IsString(first)  ? first->valuestring
                                : cJSON_IsString(type) ? type->valuestring
                                                       : NULL;
-    if (!architecture) {
+    static const char *const known[][2] = {{"llama", "LlamaForCausalLM"},
+                                           {"mixtral", "MixtralForCausalLM"}};
+    for (size_t i = 0; architecture && i < sizeof known / sizeof *known; i++)
+        if (strcmp(architecture, known[i][0]) == 0 || strcmp(architecture, known[i][1]) == 0)
+            snprintf(arch->architecture, sizeof arch->architecture, "%s", known[i][1]);
+    if (!architecture)
         f->status = vklm_fail(VKLM_BAD_FILE, "%s: names no architecture", f->name);
-    } else if (strcmp(architecture, "LlamaForCausalLM") != 0 && strcmp(architecture, "llama") != 0) {
+    else if (arch->architecture[0] == '\0')
         f->status = vklm_fail(VKLM_UNSUPPORTED,
-                              "%s: architecture %s; LlamaForCausalLM is supported", f->name,
-                              architecture);
-    }
-    snprintf(arch->architecture, sizeof arch->architecture, "LlamaForCausalLM");
+                              "%s: architecture %s; LlamaForCausalLM and MixtralForCausalLM are "
+                              "supported",
+                              f->name, architecture);
+}
+
+static bool is_mixtral(const vklm_arch *arch)
+{
+    return strcmp(arch->architecture, "MixtralForCausalLM") == 0;
+}
+
+// What a token's MLP is: one for all, or top_k of n_experts.
+static void read_experts(fields *f, vklm_arch *arch)
+{
+    if (!is_mixtral(arch))
+        return;
+    arch->n_experts = whole(f, "num_local_experts", 2, VKLM_ARCH_MAX_EXPERTS, 0);
+    arch->top_k = whole(f, "num_experts_per_tok", 1, VKLM_ARCH_MAX_TOP_K, 0);
+    if (f->status == VKLM_OK && arch->top_k > arch->n_experts)
+        f->status = vklm_fail(VKLM_BAD_FILE,
+                              "%s: num_experts_per_tok is %u, but num_local_experts is %u", f->name,
+                              arch->top_k, arch->n_experts);
+    const cJSON *window = find(f, "sliding_window");
+    refuse(f, !absent(window) && !(cJSON_IsNumber(window) && window->valuedouble >= arch->n_positions),
+           "a sliding_window shorter than the context");
 }
 
 // transformers 4: rope_theta and rope_scaling; 5: rope_parameters {rope_type, rope_theta}.
@@ -96,10 +122,26 @@ static void read_rope(fields *f, vklm_arch *arch)
         const cJSON *type = cJSON_GetObjectItemCaseSensitive(both[i], "rope_type");
         if (absent(type))
             type = cJSON_GetObjectItemCaseSensitive(both[i], "type");
-        refuse(f, !absent(type) && !(cJSON_IsString(type) && strcmp(type->valuestring, "default") == 0),
+        refuse(f,
+               !absent(type) &&
+                   !(cJSON_IsString(type) && strcmp(type->valuestring, "default") == 0),
                "scaled rotary embedding");
     }
-    arch->rope_theta = absent(theta) ? 10000 : positive(f, theta, "rope_theta"); // LlamaConfig's default
+    arch->rope_theta = !absent(theta)     ? positive(f, theta, "rope_theta")
+                       : is_mixtral(arch) ? 1e6    // MixtralConfig's default
+                                          : 10000; // LlamaConfig's default
+}
+
+// transformers 4: torch_dtype; 5: dtype. Anything else is taken for the usual one.
+static vklm_dtype read_dtype(const fields *f)
+{
+    const cJSON *item = find(f, "dtype");
+    if (absent(item))
+        item = find(f, "torch_dtype");
+    const char *name = cJSON_IsString(item) ? item->valuestring : "";
+    return strcmp(name, "float32") == 0   ? VKLM_DTYPE_F32
+           : strcmp(name, "float16") == 0 ? VKLM_DTYPE_F16
+                                          : VKLM_DTYPE_BF16;
 }
 
 static void read_ids(const cJSON *json, vklm_arch *arch)
@@ -149,9 +191,12 @@ static vklm_status parse_object(fields *f, vklm_arch *arch)
     arch->n_intermediate = whole(f, "intermediate_size", 8, 1 << 20, 0);
     arch->n_layers = whole(f, "num_hidden_layers", 1, 1024, 0);
     arch->n_heads = whole(f, "num_attention_heads", 1, 4096, 0);
-    arch->n_kv_heads = whole(f, "num_key_value_heads", 1, 4096, arch->n_heads);
+    arch->n_kv_heads =
+        whole(f, "num_key_value_heads", 1, 4096, is_mixtral(arch) ? 8 : arch->n_heads);
     arch->head_dim = whole(f, "head_dim", 8, 256, arch->n_heads ? arch->n_hidden / arch->n_heads : 0);
-    arch->n_positions = whole(f, "max_position_embeddings", 1, 1 << 24, 2048);
+    arch->n_positions =
+        whole(f, "max_position_embeddings", 1, 1 << 24, is_mixtral(arch) ? 131072 : 2048);
+    read_experts(f, arch);
     if (f->status == VKLM_OK && (arch->head_dim < 8 || arch->head_dim > 256))
         f->status = vklm_fail(VKLM_UNSUPPORTED, "%s: head_dim %u; 8 to 256 are supported", f->name,
                               arch->head_dim);
@@ -159,6 +204,7 @@ static vklm_status parse_object(fields *f, vklm_arch *arch)
         arch->rms_eps = (float)positive(f, find(f, "rms_norm_eps"), "rms_norm_eps");
     read_rope(f, arch);
     arch->tied = flag(f, "tie_word_embeddings");
+    arch->dtype = read_dtype(f);
     refuse(f, flag(f, "attention_bias"), "attention_bias");
     refuse(f, flag(f, "mlp_bias"), "mlp_bias");
     refuse(f, !absent(find(f, "quantization_config")), "quantization_config");

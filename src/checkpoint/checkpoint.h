@@ -26,6 +26,11 @@ const vklm_arch *vklm_checkpoint_arch(const vklm_checkpoint *checkpoint);
 vklm_tensor vklm_checkpoint_tensor(const vklm_checkpoint *checkpoint, vklm_tensor_role role,
                                    uint32_t layer);
 
+// The same for a matrix of one expert, whether it is a tensor of its own or a part of one that holds all
+// experts of the layer.
+vklm_tensor vklm_checkpoint_expert_tensor(const vklm_checkpoint *checkpoint, vklm_tensor_role role,
+                                          uint32_t layer, uint32_t expert);
+
 // Bytes of all tensors.
 uint64_t vklm_checkpoint_bytes(const vklm_checkpoint *checkpoint);
 

@@ -12,10 +12,8 @@ static const struct {
     const char *name;
     size_t bytes;
 } dtypes[VKLM_DTYPE_COUNT] = {
-    [VKLM_DTYPE_F32] = {"F32", 4},
-    [VKLM_DTYPE_F16] = {"F16", 2},
-    [VKLM_DTYPE_BF16] = {"BF16", 2},
-    [VKLM_DTYPE_I32] = {"I32", 4},
+    [VKLM_DTYPE_F32] = {"F32", 4}, [VKLM_DTYPE_F16] = {"F16", 2}, [VKLM_DTYPE_BF16] = {"BF16", 2},
+    [VKLM_DTYPE_I32] = {"I32", 4}, [VKLM_DTYPE_U8] = {"U8", 1},
 };
 
 const char *vklm_dtype_name(vklm_dtype dtype)
@@ -125,6 +123,26 @@ static vklm_status check_tensors(vklm_safetensors *header, const char *name)
     return VKLM_OK;
 }
 
+static vklm_status parse_notes(const cJSON *json, const char *name, vklm_safetensors *header)
+{
+    size_t n = (size_t)cJSON_GetArraySize(json);
+    header->notes = vklm_alloc(n, sizeof *header->notes);
+    if (!header->notes)
+        return vklm_fail_memory(name);
+    const cJSON *entry;
+    cJSON_ArrayForEach(entry, json)
+    {
+        if (!entry->string || !cJSON_IsString(entry))
+            continue; // the format knows strings only; others are not for us
+        vklm_safetensors_note *note = &header->notes[header->n_notes++];
+        note->key = strdup(entry->string);
+        note->value = strdup(entry->valuestring);
+        if (!note->key || !note->value)
+            return vklm_fail_memory(name);
+    }
+    return VKLM_OK;
+}
+
 static vklm_status parse_entries(const cJSON *json, uint64_t data_begin, uint64_t file_size,
                                  const char *name, vklm_safetensors *header)
 {
@@ -136,10 +154,14 @@ static vklm_status parse_entries(const cJSON *json, uint64_t data_begin, uint64_
     const cJSON *entry;
     cJSON_ArrayForEach(entry, json)
     {
-        if (strcmp(entry->string, "__metadata__") == 0)
+        vklm_status status;
+        if (strcmp(entry->string, "__metadata__") == 0 && !header->notes) {
+            status = parse_notes(entry, name, header);
+            if (status != VKLM_OK)
+                return status;
             continue;
-        vklm_status status =
-            parse_tensor(entry, data_begin, file_size, &header->tensors[header->n_tensors]);
+        }
+        status = parse_tensor(entry, data_begin, file_size, &header->tensors[header->n_tensors]);
         if (status != VKLM_OK)
             return vklm_fail_prefix(status, "%s: tensor %s", name, entry->string);
         header->n_tensors++;
@@ -158,10 +180,9 @@ vklm_status vklm_safetensors_parse(const unsigned char *data, uint64_t size, con
     for (int i = 7; i >= 0; i--)
         length = length << 8 | data[i];
     if (length > size - 8 || length > MAX_HEADER_BYTES)
-        return vklm_fail(VKLM_BAD_FILE,
-                         "%s: the header claims %llu bytes, the file has %llu (limit %d)", name,
-                         (unsigned long long)length, (unsigned long long)(size - 8),
-                         MAX_HEADER_BYTES);
+        return vklm_fail(
+            VKLM_BAD_FILE, "%s: the header claims %llu bytes, the file has %llu (limit %d)", name,
+            (unsigned long long)length, (unsigned long long)(size - 8), MAX_HEADER_BYTES);
     cJSON *json;
     vklm_status status = vklm_json_parse((const char *)data + 8, (size_t)length, name, &json);
     if (status == VKLM_OK)
@@ -176,6 +197,11 @@ void vklm_safetensors_finish(vklm_safetensors *header)
 {
     for (size_t i = 0; i < header->n_tensors; i++)
         free(header->tensors[i].name);
+    for (size_t i = 0; i < header->n_notes; i++) {
+        free(header->notes[i].key);
+        free(header->notes[i].value);
+    }
+    free(header->notes);
     free(header->tensors);
     *header = (vklm_safetensors){0};
 }
@@ -188,10 +214,34 @@ const vklm_tensor_info *vklm_safetensors_find(const vklm_safetensors *header, co
                : NULL;
 }
 
+const char *vklm_safetensors_note_of(const vklm_safetensors *header, const char *key)
+{
+    for (size_t i = 0; i < header->n_notes; i++)
+        if (strcmp(header->notes[i].key, key) == 0)
+            return header->notes[i].value;
+    return NULL;
+}
+
 void vklm_safetensors_print_header(const vklm_tensor_info *tensors, size_t n, vklm_string *out)
 {
+    char key[] = "format", value[] = "pt";
+    vklm_safetensors_note note = {.key = key, .value = value};
+    vklm_safetensors_print_header_notes(tensors, n, &note, 1, out);
+}
+
+void vklm_safetensors_print_header_notes(const vklm_tensor_info *tensors, size_t n,
+                                         const vklm_safetensors_note *notes, size_t n_notes,
+                                         vklm_string *out)
+{
     vklm_string json = {0};
-    vklm_string_print(&json, "{\"__metadata__\":{\"format\":\"pt\"}");
+    vklm_string_print(&json, "{\"__metadata__\":{");
+    for (size_t i = 0; i < n_notes; i++) {
+        vklm_string_append(&json, ",", i > 0);
+        vklm_json_quote(&json, notes[i].key, strlen(notes[i].key));
+        vklm_string_append(&json, ":", 1);
+        vklm_json_quote(&json, notes[i].value, strlen(notes[i].value));
+    }
+    vklm_string_append(&json, "}", 1);
     uint64_t at = 0;
     for (size_t i = 0; i < n; i++) {
         vklm_string_append(&json, ",", 1);

@@ -3,8 +3,7 @@
 #include <stdlib.h>
 
 #include "base/array.h"
-#include "model/activations.h"
-#include "model/kv_cache.h"
+#include "model/memory_plan.h"
 
 static vklm_status open_device(vklm_engine *e, const vklm_engine_params *params)
 {
@@ -37,55 +36,94 @@ static double gib(uint64_t bytes)
     return (double)bytes / (1 << 30);
 }
 
-// What goes where, before any of it is allocated.
-static vklm_status plan_memory(vklm_engine *e, const vklm_engine_params *params,
-                               const vklm_arch *arch, const vklm_weights_plan *weights)
+static vklm_status fail_too_large(const vklm_engine *e, const vklm_source *source,
+                                  const vklm_memory_wish *wish)
 {
-    vklm_memory_plan *m = &e->memory;
-    const vklm_gpu_caps *caps = vklm_gpu_device_caps(e->device);
-    uint64_t budget, total;
-    if (params->n_ctx > arch->n_positions)
-        return vklm_fail(VKLM_INVALID_ARGUMENT,
-                         "a context of %u tokens was asked for; the model has at most %u",
-                         params->n_ctx, arch->n_positions);
-    m->n_ctx = params->n_ctx ? params->n_ctx : arch->n_positions;
-    m->weight_bytes = vklm_weights_plan_bytes(weights);
-    m->kv_bytes = 2 * arch->n_layers * vklm_kv_cache_layer_bytes(arch, m->n_ctx);
-    vklm_status status = vklm_activations_bytes(caps, arch, m->n_ctx, &m->buffer_bytes);
+    const vklm_memory_plan *m = &e->memory;
+    vklm_memory_plan instead[VKLM_PLAN_MAX_INSTEAD];
+    vklm_string advice = {0};
+    size_t n;
+    vklm_status status =
+        vklm_memory_plan_instead(source, vklm_gpu_device_caps(e->device), wish, instead, &n);
     if (status != VKLM_OK)
         return status;
-    vklm_gpu_caps_memory(caps, &budget, &total);
-    m->limit_bytes = params->max_device_bytes && params->max_device_bytes < budget
-                         ? params->max_device_bytes
-                         : budget;
-    uint64_t needed = m->weight_bytes + m->kv_bytes + m->buffer_bytes;
-    if (needed > m->limit_bytes)
-        return vklm_fail(VKLM_OUT_OF_DEVICE_MEMORY,
-                         "the model needs %.2f GiB on the device (weights %.2f, KV cache %.2f for "
-                         "%u tokens, buffers %.2f), but %s offers %.2f GiB of its %.2f; close other "
-                         "programs, ask for a shorter context, or take a smaller model",
-                         gib(needed), gib(m->weight_bytes), gib(m->kv_bytes), m->n_ctx,
-                         gib(m->buffer_bytes), caps->name, gib(m->limit_bytes), gib(total));
+    for (size_t i = 0; i < n && i < 2; i++)
+        vklm_string_print(&advice, "%s%s weights and a context of %u tokens",
+                          i ? ", or " : "; what would fit: ",
+                          vklm_weights_kind_name(instead[i].weights), instead[i].n_ctx);
+    status =
+        vklm_fail(VKLM_OUT_OF_DEVICE_MEMORY,
+                  "the model needs %.2f GiB on the device (%s weights %.2f, KV cache %.2f for %u "
+                  "tokens, buffers %.2f), but %s offers %.2f GiB of its %.2f%s",
+                  gib(m->total_bytes), vklm_weights_kind_name(m->weights), gib(m->weight_bytes),
+                  gib(m->kv_bytes), m->n_ctx, gib(m->buffer_bytes + m->staging_bytes),
+                  e->device_info.name, gib(m->limit_bytes), gib(m->heap_bytes),
+                  n ? advice.data : "; close other programs, or take a smaller model");
+    vklm_string_finish(&advice);
+    return status;
+}
+
+// What goes where, before any of it is allocated.
+static vklm_status plan_memory(vklm_engine *e, const vklm_engine_params *params,
+                               const vklm_source *source)
+{
+    vklm_memory_wish wish = {.weights = params->weights,
+                             .kv = params->kv,
+                             .n_ctx = params->n_ctx,
+                             .max_bytes = params->max_device_bytes};
+    vklm_status status =
+        vklm_memory_plan_make(source, vklm_gpu_device_caps(e->device), &wish, &e->memory);
+    if (status != VKLM_OK)
+        return status;
+    if (!e->memory.fits)
+        return fail_too_large(e, source, &wish);
+    vklm_log(VKLM_LOG_INFO, "%s weights %.2f GiB, %s KV cache %.2f GiB for %u tokens, of %.2f GiB",
+             vklm_weights_kind_name(e->memory.weights), gib(e->memory.weight_bytes),
+             vklm_kv_kind_name(e->memory.kv), gib(e->memory.kv_bytes), e->memory.n_ctx,
+             gib(e->memory.limit_bytes));
     return VKLM_OK;
+}
+
+static vklm_status load_weights(vklm_engine *e, const vklm_engine_params *params,
+                                const vklm_source *source)
+{
+    vklm_importance importance = {0};
+    vklm_weights_plan *plan = NULL;
+    vklm_status status = VKLM_OK;
+    if (params->importance)
+        status = vklm_importance_open(params->importance, &importance);
+    if (status == VKLM_OK)
+        status = vklm_weights_plan_create(source, e->memory.weights,
+                                          vklm_gpu_device_caps(e->device), &plan);
+    if (status == VKLM_OK)
+        status = vklm_weights_load(plan, e->device,
+                                   &(vklm_load_params){
+                                       .progress = params->progress,
+                                       .opaque = params->opaque,
+                                       .importance = params->importance ? &importance : NULL,
+                                       .verify = params->verify,
+                                   },
+                                   &e->weights);
+    vklm_weights_plan_destroy(plan);
+    vklm_importance_close(&importance);
+    return status;
 }
 
 static vklm_status open_engine(vklm_engine *e, const vklm_engine_params *params)
 {
-    vklm_checkpoint *checkpoint = NULL;
-    vklm_weights_plan *plan = NULL;
-    vklm_status status = vklm_checkpoint_open(params->model_dir, &checkpoint);
+    vklm_source source;
+    vklm_status status = vklm_source_open(params->model_dir, false, &source);
     if (status == VKLM_OK)
         status = open_device(e, params);
     if (status == VKLM_OK)
-        status = vklm_weights_plan_create(checkpoint, vklm_gpu_device_caps(e->device), &plan);
+        status = plan_memory(e, params, &source);
+    if (status == VKLM_OK && params->packed_folder)
+        status = vklm_packed_copy_use(params, e->memory.weights, &source);
     if (status == VKLM_OK)
-        status = plan_memory(e, params, vklm_checkpoint_arch(checkpoint), plan);
+        status = load_weights(e, params, &source);
     if (status == VKLM_OK)
-        status = vklm_weights_load(plan, e->device, params->progress, params->opaque, &e->weights);
-    if (status == VKLM_OK)
-        vklm_model_info_fill(checkpoint, &e->model);
-    vklm_weights_plan_destroy(plan);
-    vklm_checkpoint_close(checkpoint);
+        vklm_model_info_fill(&source, &e->model);
+    vklm_source_close(&source);
     return status;
 }
 

@@ -17,6 +17,11 @@ struct vklm_engine {
 };
 
 void vklm_device_info_fill(const vklm_gpu_caps *caps, uint32_t index, vklm_device_info *out_info);
-void vklm_model_info_fill(const vklm_checkpoint *checkpoint, vklm_model_info *out_info);
+void vklm_model_info_fill(const vklm_source *source, vklm_model_info *out_info);
+
+// Opens the packed copy of a checkpoint in params->packed_folder in its place, after making it
+// where there is none. Where it cannot be made the source stays as it is and a warning says why.
+vklm_status vklm_packed_copy_use(const vklm_engine_params *params, vklm_weights_kind kind,
+                                 vklm_source *source);
 
 #endif

@@ -160,9 +160,9 @@ static vklm_status generate_on_device(generation *g, bool *out_left_to_host)
         before = now;
     }
     // A flagged step stays where it is: the runs behind it computed the same token again.
+    const bool past_last = c.submitted > c.done && !*out_left_to_host;
     if (c.submitted > 0)
-        s->logits_at =
-            c.submitted > c.done && !*out_left_to_host ? VKLM_LOGITS_LOST : VKLM_LOGITS_ON_DEVICE;
+        s->logits_at = past_last || status != VKLM_OK ? VKLM_LOGITS_LOST : VKLM_LOGITS_ON_DEVICE;
     while (c.done < c.submitted) {
         vklm_status late = wait_next(s, &c, &report);
         status = status == VKLM_OK ? late : status;

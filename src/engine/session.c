@@ -20,7 +20,7 @@ static vklm_status create(vklm_session *s)
     if (status == VKLM_OK)
         status = vklm_sampler_create(&s->params.sampling, arch->n_vocab, &s->sampler);
     if (status == VKLM_OK)
-        status = vklm_kv_cache_init(e->device, arch, s->n_ctx, &s->kv);
+        status = vklm_kv_cache_init(e->device, arch, e->memory.kv, s->n_ctx, &s->kv);
     if (status == VKLM_OK)
         status = vklm_activations_init(e->device, arch, s->n_ctx, &s->activations);
     if (status == VKLM_OK)
@@ -70,8 +70,8 @@ vklm_status vklm_session_check(const vklm_session *s, const uint32_t *ids, size_
         return vklm_fail(VKLM_INVALID_ARGUMENT, "there is no token to compute");
     if (n_ids > s->n_ctx - s->n_tokens)
         return vklm_fail(VKLM_CONTEXT_FULL,
-                         "%zu tokens do not fit the context of %u tokens, of which %u are used", n_ids,
-                         s->n_ctx, s->n_tokens);
+                         "%zu tokens do not fit the context of %u tokens, of which %u are used",
+                         n_ids, s->n_ctx, s->n_tokens);
     for (size_t i = 0; i < n_ids; i++)
         if (ids[i] >= n_vocab)
             return vklm_fail(VKLM_INVALID_ARGUMENT,
@@ -166,8 +166,8 @@ vklm_status vklm_session_sample(vklm_session *session, uint32_t *out_id)
 vklm_status vklm_session_rewind(vklm_session *session, uint32_t n_tokens)
 {
     if (n_tokens > session->n_tokens)
-        return vklm_fail(VKLM_INVALID_ARGUMENT, "cannot rewind to %u tokens; there are %u", n_tokens,
-                         session->n_tokens);
+        return vklm_fail(VKLM_INVALID_ARGUMENT, "cannot rewind to %u tokens; there are %u",
+                         n_tokens, session->n_tokens);
     if (n_tokens == session->n_tokens)
         return VKLM_OK;
     session->logits_at = VKLM_LOGITS_NONE;

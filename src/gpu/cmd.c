@@ -218,19 +218,21 @@ void vklm_gpu_cmd_dispatch(vklm_gpu_cmd *cmd, const vklm_gpu_dispatch *d)
     if (cmd->status == VKLM_OK)
         keep_failure(cmd, vklm_gpu_pipeline_get(cmd->device, d->shader, d->constants, &pipeline));
     vklm_gpu_command command = {.label = d->label, .shader = d->shader};
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 3 && !d->indirect.buffer; i++) {
         command.groups[i] = d->groups[i] ? d->groups[i] : 1;
         if (command.groups[i] > cmd->device->caps.max_workgroup_count[i])
             vklm_gpu_cmd_fail(cmd, VKLM_UNSUPPORTED, "%s needs %u workgroups, the device allows %u",
                               d->label, command.groups[i],
                               cmd->device->caps.max_workgroup_count[i]);
     }
-    access accesses[VKLM_GPU_MAX_READS + VKLM_GPU_MAX_WRITES];
+    access accesses[VKLM_GPU_MAX_READS + VKLM_GPU_MAX_WRITES + 1];
     size_t n = 0;
     for (size_t i = 0; i < VKLM_GPU_MAX_READS && d->reads[i].buffer; i++)
         accesses[n++] = (access){.view = d->reads[i]};
     for (size_t i = 0; i < VKLM_GPU_MAX_WRITES && d->writes[i].buffer; i++)
         accesses[n++] = (access){.view = d->writes[i], .write = true};
+    if (d->indirect.buffer)
+        accesses[n++] = (access){.view = d->indirect};
     assert(d->args_bytes <= VKLM_GPU_MAX_PUSH_BYTES);
     if (cmd->status != VKLM_OK)
         return;
@@ -240,7 +242,10 @@ void vklm_gpu_cmd_dispatch(vklm_gpu_cmd *cmd, const vklm_gpu_dispatch *d)
     vkCmdBindPipeline(cmd->vk, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline);
     vkCmdPushConstants(cmd->vk, cmd->device->pipelines.layout, VK_SHADER_STAGE_COMPUTE_BIT, 0,
                        (uint32_t)d->args_bytes, d->args);
-    vkCmdDispatch(cmd->vk, command.groups[0], command.groups[1], command.groups[2]);
+    if (d->indirect.buffer)
+        vkCmdDispatchIndirect(cmd->vk, d->indirect.buffer->vk, d->indirect.offset);
+    else
+        vkCmdDispatch(cmd->vk, command.groups[0], command.groups[1], command.groups[2]);
     recorded(cmd);
 }
 

@@ -39,6 +39,7 @@ typedef struct {
     const void *args; // push constants, a struct of shaders/args.h
     size_t args_bytes;
     uint32_t groups[3];                        // workgroups; a zero counts as 1
+    vklm_gpu_view indirect;                    // optional: 3 u32 that the device takes instead of groups
     vklm_gpu_view reads[VKLM_GPU_MAX_READS];   // up to the first one without a buffer
     vklm_gpu_view writes[VKLM_GPU_MAX_WRITES]; // read and written counts as written
 } vklm_gpu_dispatch;
@@ -47,7 +48,7 @@ typedef struct {
 typedef struct {
     const char *label;
     const char *shader; // NULL for copies and fills
-    uint32_t groups[3];
+    uint32_t groups[3]; // zeros where the device knows them alone
     uint64_t bytes_read, bytes_written; // of the views it named
     bool barrier;                       // one stands in front of it
 } vklm_gpu_command;

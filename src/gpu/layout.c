@@ -15,9 +15,9 @@ void vklm_gpu_layout_init(const vklm_gpu_caps *caps, vklm_gpu_layout *out_layout
     // 1 GiB fits every driver's allocation limit (maxMemoryAllocationSize is at least that by the
     // specification) and leaves an allocator room to place it.
     uint64_t most = (uint64_t)1 << 30;
-    if (caps->max_allocation_bytes < most)
+    if (caps && caps->max_allocation_bytes < most)
         most = caps->max_allocation_bytes;
-    if (caps->max_buffer_bytes < most)
+    if (caps && caps->max_buffer_bytes < most)
         most = caps->max_buffer_bytes;
     *out_layout = (vklm_gpu_layout){.max_slab_bytes = most};
 }
@@ -43,8 +43,8 @@ vklm_status vklm_gpu_layout_add(vklm_gpu_layout *layout, uint64_t bytes, vklm_gp
         last = &layout->slab_bytes[layout->n_slabs++];
         *last = 0;
     }
-    *out_slot = (vklm_gpu_slot){
-        .slab = (uint32_t)layout->n_slabs - 1, .offset = *last, .bytes = bytes};
+    *out_slot =
+        (vklm_gpu_slot){.slab = (uint32_t)layout->n_slabs - 1, .offset = *last, .bytes = bytes};
     *last += aligned;
     return VKLM_OK;
 }

@@ -60,7 +60,7 @@ typedef struct {
     size_t n_slabs, capacity;
 } vklm_gpu_layout;
 
-// At most 1 GiB a slab, less where the device allows less.
+// At most 1 GiB a slab, less where the device allows less. NULL caps: no device is known.
 void vklm_gpu_layout_init(const vklm_gpu_caps *caps, vklm_gpu_layout *out_layout);
 void vklm_gpu_layout_finish(vklm_gpu_layout *layout);
 

@@ -69,10 +69,8 @@ vklm_status vklm_gpu_stage_begin(vklm_gpu_stage *stage, void **out_chunk)
     return wait_chunk(c);
 }
 
-static vklm_status run_copy(chunk *c, vklm_gpu_view from, vklm_gpu_view to)
+static vklm_status submit_copies(chunk *c)
 {
-    vklm_gpu_cmd_begin(c->cmd);
-    vklm_gpu_cmd_copy(c->cmd, "stage", from, to);
     vklm_status status = vklm_gpu_cmd_end(c->cmd);
     if (status == VKLM_OK)
         status = vklm_gpu_cmd_submit(c->cmd);
@@ -82,8 +80,20 @@ static vklm_status run_copy(chunk *c, vklm_gpu_view from, vklm_gpu_view to)
 
 vklm_status vklm_gpu_stage_end(vklm_gpu_stage *stage, vklm_gpu_view to)
 {
+    return vklm_gpu_stage_end_parts(stage, &(vklm_gpu_stage_part){.to = to}, 1);
+}
+
+vklm_status vklm_gpu_stage_end_parts(vklm_gpu_stage *stage, const vklm_gpu_stage_part *parts,
+                                     size_t n_parts)
+{
     chunk *c = &stage->chunks[stage->current];
-    return run_copy(c, vklm_gpu_view_part(vklm_gpu_buffer_view(c->buffer), 0, to.bytes), to);
+    vklm_gpu_view memory = vklm_gpu_buffer_view(c->buffer);
+    vklm_gpu_cmd_begin(c->cmd);
+    for (size_t i = 0; i < n_parts; i++)
+        vklm_gpu_cmd_copy(c->cmd, "stage",
+                          vklm_gpu_view_part(memory, parts[i].offset, parts[i].to.bytes),
+                          parts[i].to);
+    return submit_copies(c);
 }
 
 vklm_status vklm_gpu_stage_finish(vklm_gpu_stage *stage)
@@ -130,7 +140,9 @@ vklm_status vklm_gpu_stage_download(vklm_gpu_stage *stage, vklm_gpu_view from, v
             break;
         chunk *c = &stage->chunks[stage->current];
         vklm_gpu_view part = vklm_gpu_view_part(vklm_gpu_buffer_view(stage->readback), 0, n);
-        status = run_copy(c, vklm_gpu_view_part(from, at, n), part);
+        vklm_gpu_cmd_begin(c->cmd);
+        vklm_gpu_cmd_copy(c->cmd, "stage", vklm_gpu_view_part(from, at, n), part);
+        status = submit_copies(c);
         if (status == VKLM_OK)
             status = wait_chunk(c);
         if (status == VKLM_OK)

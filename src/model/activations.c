@@ -1,5 +1,6 @@
 #include "model/activations.h"
 
+#include <string.h>
 
 #include "gpu/cmd.h"
 #include "ops/attention.h"
@@ -13,7 +14,8 @@ enum {
 
 typedef struct {
     vklm_gpu_slot step, tokens, x, xn, qkv, heads, gate_up, mlp, logits, partial, counters, settings, counts, list,
-        candidates;
+        candidates, kv_row, kv_counters;
+    vklm_gpu_slot routes, expert_out, dispatch, tiles, entries, places, status; // with experts
 } slots;
 
 static uint32_t max_tokens(const vklm_gpu_caps *caps, uint32_t n_ctx)
@@ -22,23 +24,51 @@ static uint32_t max_tokens(const vklm_gpu_caps *caps, uint32_t n_ctx)
     return chunk < n_ctx ? chunk : n_ctx;
 }
 
+typedef struct {
+    vklm_gpu_slot *slot;
+    uint64_t bytes;
+} wanted_slot;
+
+static vklm_status add_all(vklm_gpu_layout *layout, const wanted_slot *wanted, size_t n)
+{
+    vklm_status status = VKLM_OK;
+    for (size_t i = 0; i < n && status == VKLM_OK; i++)
+        status = vklm_gpu_layout_add(layout, wanted[i].bytes, wanted[i].slot);
+    return status;
+}
+
+static vklm_status lay_out_experts(const vklm_gpu_caps *caps, const vklm_arch *arch, uint32_t rows,
+                                   vklm_gpu_layout *layout, slots *s)
+{
+    const uint64_t n = (uint64_t)rows * arch->top_k, word = sizeof(float);
+    const wanted_slot wanted[] = {
+        {&s->routes, n * sizeof(struct vklm_args_route)},
+        {&s->expert_out, n * arch->n_hidden * word},
+        {&s->dispatch, 2 * 3 * word},
+        {&s->tiles, vklm_op_expert_tiles(caps, rows, arch->n_experts, arch->top_k) *
+                        sizeof(struct vklm_args_tile)},
+        {&s->entries, n * word},
+        {&s->places, n * word},
+        {&s->status, word},
+    };
+    return add_all(layout, wanted, sizeof wanted / sizeof *wanted);
+}
+
 static vklm_status lay_out(const vklm_gpu_caps *caps, const vklm_arch *arch, uint32_t n_ctx,
                            vklm_gpu_layout *layout, slots *s)
 {
     const uint64_t rows = max_tokens(caps, n_ctx), word = sizeof(float);
     const uint64_t n_all = (uint64_t)arch->n_heads + 2 * (uint64_t)arch->n_kv_heads;
-    const struct {
-        vklm_gpu_slot *slot;
-        uint64_t bytes;
-    } wanted[] = {
+    const uint64_t mlp_rows = arch->top_k ? rows * arch->top_k : rows;
+    const wanted_slot wanted[] = {
         {&s->step, sizeof(struct vklm_args_step)},
         {&s->tokens, rows * word},
         {&s->x, rows * arch->n_hidden * word},
         {&s->xn, rows * arch->n_hidden * word},
         {&s->qkv, rows * n_all * arch->head_dim * word},
         {&s->heads, rows * arch->n_heads * arch->head_dim * word},
-        {&s->gate_up, rows * 2 * arch->n_intermediate * word},
-        {&s->mlp, rows * arch->n_intermediate * word},
+        {&s->gate_up, mlp_rows * 2 * arch->n_intermediate * word},
+        {&s->mlp, mlp_rows * arch->n_intermediate * word},
         {&s->logits, (uint64_t)MAX_LOGIT_ROWS * arch->n_vocab * word},
         {&s->partial, vklm_op_attention_decode_scratch(caps, arch->n_heads, arch->head_dim, n_ctx)},
         {&s->counters, ((uint64_t)arch->n_heads + 1) * word},
@@ -46,11 +76,13 @@ static vklm_status lay_out(const vklm_gpu_caps *caps, const vklm_arch *arch, uin
         {&s->counts, arch->n_vocab * word},
         {&s->list, vklm_op_sample_scratch(arch->n_vocab)},
         {&s->candidates, VKLM_SAMPLE_MOST * 2 * word},
+        {&s->kv_row, 2 * (uint64_t)arch->n_kv_heads * arch->head_dim * word},
+        {&s->kv_counters, 2 * (uint64_t)arch->n_kv_heads * word},
     };
     vklm_gpu_layout_init(caps, layout);
-    vklm_status status = VKLM_OK;
-    for (size_t i = 0; i < sizeof wanted / sizeof *wanted && status == VKLM_OK; i++)
-        status = vklm_gpu_layout_add(layout, wanted[i].bytes, wanted[i].slot);
+    vklm_status status = add_all(layout, wanted, sizeof wanted / sizeof *wanted);
+    if (status == VKLM_OK && arch->n_experts)
+        status = lay_out_experts(caps, arch, (uint32_t)rows, layout, s);
     return status;
 }
 
@@ -65,7 +97,8 @@ vklm_status vklm_activations_bytes(const vklm_gpu_caps *caps, const vklm_arch *a
     return status;
 }
 
-// The counters start at zero; every kernel that uses one leaves it so.
+// The counters start at zero; every kernel that uses one leaves it so. The status word is zero unless a
+// router failed.
 static vklm_status clear_counters(vklm_gpu_device *device, const vklm_activations *a)
 {
     vklm_gpu_cmd *cmd;
@@ -75,6 +108,9 @@ static vklm_status clear_counters(vklm_gpu_device *device, const vklm_activation
     vklm_gpu_cmd_begin(cmd);
     vklm_gpu_cmd_fill(cmd, "clear counters", a->counters, 0);
     vklm_gpu_cmd_fill(cmd, "clear list", a->list, 0);
+    vklm_gpu_cmd_fill(cmd, "clear counters", a->kv_counters, 0);
+    if (a->status.buffer)
+        vklm_gpu_cmd_fill(cmd, "clear status", a->status, 0);
     status = vklm_gpu_cmd_end(cmd);
     if (status == VKLM_OK)
         status = vklm_gpu_cmd_submit(cmd);
@@ -82,6 +118,19 @@ static vklm_status clear_counters(vklm_gpu_device *device, const vklm_activation
         status = vklm_gpu_cmd_wait(cmd);
     vklm_gpu_cmd_destroy(cmd);
     return status;
+}
+
+static void view_experts(vklm_activations *a, const slots *s)
+{
+    a->routes = vklm_gpu_arena_view(a->arena, s->routes);
+    a->expert_out = vklm_gpu_arena_view(a->arena, s->expert_out);
+    a->status = vklm_gpu_arena_view(a->arena, s->status);
+    a->groups = (vklm_expert_groups){
+        .dispatch = vklm_gpu_arena_view(a->arena, s->dispatch),
+        .tiles = vklm_gpu_arena_view(a->arena, s->tiles),
+        .entries = vklm_gpu_arena_view(a->arena, s->entries),
+        .places = vklm_gpu_arena_view(a->arena, s->places),
+    };
 }
 
 vklm_status vklm_activations_init(vklm_gpu_device *device, const vklm_arch *arch, uint32_t n_ctx,
@@ -109,14 +158,17 @@ vklm_status vklm_activations_init(vklm_gpu_device *device, const vklm_arch *arch
         {&out->partial, s.partial}, {&out->counters, s.counters},
         {&out->settings, s.settings}, {&out->counts, s.counts},
         {&out->list, s.list}, {&out->candidates, s.candidates},
+        {&out->kv_row, s.kv_row}, {&out->kv_counters, s.kv_counters},
     };
     for (size_t i = 0; i < sizeof views / sizeof *views; i++)
         *views[i].view = vklm_gpu_arena_view(out->arena, views[i].slot);
+    if (arch->n_experts)
+        view_experts(out, &s);
     uint64_t upload = out->tokens.bytes > out->step.bytes ? out->tokens.bytes : out->step.bytes;
     status = vklm_gpu_buffer_create(device, VKLM_GPU_MEMORY_UPLOAD, upload, &out->upload);
     if (status == VKLM_OK)
-        status = vklm_gpu_buffer_create(device, VKLM_GPU_MEMORY_READBACK, out->logits.bytes,
-                                        &out->readback);
+        status = vklm_gpu_buffer_create(device, VKLM_GPU_MEMORY_READBACK,
+                                        out->logits.bytes + sizeof(uint32_t), &out->readback);
     if (status == VKLM_OK)
         status = vklm_gpu_buffer_create(device, VKLM_GPU_MEMORY_UPLOAD,
                                         out->settings.bytes + out->counts.bytes,
@@ -140,6 +192,30 @@ void vklm_activations_finish(vklm_activations *activations)
     vklm_gpu_buffer_destroy(activations->readback);
     vklm_gpu_arena_destroy(activations->arena);
     *activations = (vklm_activations){0};
+}
+
+void vklm_activations_record_status(vklm_gpu_cmd *cmd, const vklm_activations *a)
+{
+    if (a->status.buffer)
+        vklm_gpu_cmd_copy(cmd, "status", a->status,
+                          vklm_gpu_view_part(vklm_gpu_buffer_view(a->readback), a->logits.bytes,
+                                             a->status.bytes));
+}
+
+vklm_status vklm_activations_check_status(vklm_gpu_device *device, const vklm_activations *a)
+{
+    uint32_t bad = 0;
+    if (a->status.buffer)
+        memcpy(&bad, (const char *)vklm_gpu_buffer_map(a->readback) + a->logits.bytes, sizeof bad);
+    if (bad == 0)
+        return VKLM_OK;
+    vklm_status status = clear_counters(device, a);
+    if (status != VKLM_OK)
+        return status;
+    return vklm_fail(VKLM_BAD_FILE,
+                     "layer %u: the router's scores are not finite numbers; the weights are damaged, "
+                     "or the device computes wrongly",
+                     bad - 1);
 }
 
 vklm_gpu_view vklm_activations_floats(vklm_gpu_view view, uint64_t first, uint64_t n)

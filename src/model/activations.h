@@ -5,7 +5,10 @@
 #define VKLM_MODEL_ACTIVATIONS_H
 
 #include "checkpoint/arch.h"
+#include "gpu/cmd.h"
 #include "gpu/device.h"
+#include "model/importance_sums.h"
+#include "ops/experts.h"
 
 typedef struct {
     uint32_t max_tokens;     // rows
@@ -18,6 +21,11 @@ typedef struct {
     vklm_gpu_view heads;     // f32 [max_tokens, n_heads * head_dim]: what attention gives
     vklm_gpu_view gate_up;   // f32 [max_tokens, 2 * n_intermediate]
     vklm_gpu_view mlp;       // f32 [max_tokens, n_intermediate]
+    // Of models with experts; gate_up and mlp then have max_tokens * top_k rows:
+    vklm_gpu_view routes;    // vklm_args_route [max_tokens, top_k]
+    vklm_gpu_view expert_out; // f32 [max_tokens * top_k, n_hidden]
+    vklm_expert_groups groups;
+    vklm_gpu_view status;    // u32: 1 + the first layer whose router failed; 0: none did
     vklm_gpu_view logits;    // f32 [max_logit_rows, n_vocab]
     vklm_gpu_view partial;   // attention_decode's splits
     vklm_gpu_view counters;  // u32 [n_heads + 1], zero between dispatches; the last is matvec_residual's
@@ -25,9 +33,13 @@ typedef struct {
     vklm_gpu_view settings;  // vklm_args_sampling
     vklm_gpu_view counts;    // u32 [n_vocab]: which ids occurred, and how often they were generated
     vklm_gpu_view list, candidates; // sample's
+    vklm_gpu_view kv_row;      // f32 [2 n_kv_heads, head_dim]: keys and values on their way to a q8 cache
+    vklm_gpu_view kv_counters; // u32 [2 n_kv_heads], zero between dispatches
     vklm_gpu_arena *arena;
+    const vklm_importance_sums
+        *sums;                 // where prompts leave the squares of their activations, or NULL
     vklm_gpu_buffer *upload;   // host → step, tokens
-    vklm_gpu_buffer *readback; // logits → host
+    vklm_gpu_buffer *readback; // logits, and behind them status → host
     vklm_gpu_buffer *sampling_upload; // host → settings, counts
     vklm_gpu_buffer *sampled;         // vklm_args_sampled [slots], written by sample, read by the host
 } vklm_activations;
@@ -39,6 +51,14 @@ vklm_status vklm_activations_bytes(const vklm_gpu_caps *caps, const vklm_arch *a
 vklm_status vklm_activations_init(vklm_gpu_device *device, const vklm_arch *arch, uint32_t n_ctx,
                                   vklm_activations *out);
 void vklm_activations_finish(vklm_activations *activations); // takes a zeroed one
+
+// Records the copy of the status word to the host, where there is one.
+void vklm_activations_record_status(vklm_gpu_cmd *cmd, const vklm_activations *activations);
+
+// After that copy has run: VKLM_BAD_FILE, naming the layer, when a router had no finite scores. The word is then
+// cleared.
+vklm_status vklm_activations_check_status(vklm_gpu_device *device,
+                                          const vklm_activations *activations);
 
 // Elements [first, first + n) of an f32 view.
 vklm_gpu_view vklm_activations_floats(vklm_gpu_view view, uint64_t first, uint64_t n);

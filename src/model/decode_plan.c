@@ -44,6 +44,7 @@ static void record_token(const vklm_decode_plan *p, vklm_gpu_cmd *cmd)
     vklm_op_matvec_record(
         cmd,
         &(vklm_op_matvec){.label = "lm_head", .weight = &w->lm_head, .x = xn, .y = logits_of(p)});
+    vklm_activations_record_status(cmd, a);
 }
 
 _Static_assert((int)VKLM_DECODE_PLAN_MAX_TOP_K == (int)VKLM_OP_SAMPLE_MAX_TOP_K,
@@ -162,7 +163,9 @@ vklm_status vklm_decode_plan_run(vklm_decode_plan *plan, uint32_t token, uint32_
 {
     write_step(plan, (struct vklm_args_step){.token = token, .position = position});
     *out_logits = vklm_gpu_buffer_map(plan->activations->readback);
-    return run_and_wait(plan->run);
+    vklm_status status = run_and_wait(plan->run);
+    return status == VKLM_OK ? vklm_activations_check_status(plan->device, plan->activations)
+                             : status;
 }
 
 vklm_status vklm_decode_plan_fetch(vklm_decode_plan *plan, const float **out_logits)
@@ -206,6 +209,8 @@ vklm_status vklm_decode_plan_wait(vklm_decode_plan *plan, uint64_t ticket, uint3
                                   struct vklm_args_sampled *out_sampled)
 {
     vklm_status status = vklm_gpu_cmd_wait_run(plan->chain, ticket);
+    if (status == VKLM_OK)
+        status = vklm_activations_check_status(plan->device, plan->activations);
     read_report(plan, slot, out_sampled);
     return status;
 }

@@ -1,9 +1,11 @@
 #include "model/layer.h"
 
 #include "ops/attention.h"
+#include "ops/experts.h"
 #include "ops/matmul.h"
 #include "ops/matvec.h"
 #include "ops/rmsnorm.h"
+#include "ops/router.h"
 #include "ops/rope_kv.h"
 #include "ops/swiglu.h"
 
@@ -13,6 +15,82 @@ vklm_gpu_view vklm_layer_next_norm(const vklm_weights *weights, uint32_t layer)
                                               : weights->final_norm;
 }
 
+static vklm_gpu_view norm_counter(const vklm_arch *arch, const vklm_activations *a)
+{
+    return vklm_activations_floats(a->counters, arch->n_heads, 1);
+}
+
+// The layer's router, for n_tokens tokens; zero in models without experts.
+static vklm_router router_of(const vklm_weights *weights, uint32_t layer, const vklm_activations *a,
+                             uint32_t n_tokens)
+{
+    const vklm_arch *arch = &weights->arch;
+    if (arch->n_experts == 0)
+        return (vklm_router){0};
+    const uint64_t route_bytes = sizeof(struct vklm_args_route);
+    return (vklm_router){
+        .weight = weights->layers[layer].router,
+        .routes = vklm_gpu_view_part(a->routes, 0, (uint64_t)n_tokens * arch->top_k * route_bytes),
+        .status = a->status,
+        .n_experts = arch->n_experts,
+        .top_k = arch->top_k,
+        .layer = layer,
+    };
+}
+
+// One MLP for every token.
+static void decode_mlp(vklm_gpu_cmd *cmd, const vklm_weights *weights, uint32_t layer,
+                       const vklm_activations *a, vklm_gpu_view next_norm)
+{
+    const vklm_arch *arch = &weights->arch;
+    const vklm_layer_weights *w = &weights->layers[layer];
+    vklm_gpu_view xn = vklm_activations_floats(a->xn, 0, arch->n_hidden);
+    vklm_gpu_view mlp = vklm_activations_floats(a->mlp, 0, arch->n_intermediate);
+
+    // mlp = silu(G xn) * (U xn)
+    vklm_op_matvec_swiglu_record(
+        cmd,
+        &(vklm_op_matvec_swiglu){.label = "gate up", .weight = &w->gate_up, .x = xn, .y = mlp});
+    // x += D mlp; xn = norm(x)
+    vklm_op_matvec_residual_record(cmd, &(vklm_op_matvec_residual){
+                                            .label = "down",
+                                            .weight = &w->down,
+                                            .x = mlp,
+                                            .y = vklm_activations_floats(a->x, 0, arch->n_hidden),
+                                            .norm = next_norm,
+                                            .yn = xn,
+                                            .counter = norm_counter(arch, a),
+                                            .eps = arch->rms_eps,
+                                        });
+}
+
+// top_k experts e, of weight r_e, chosen by the token.
+static void decode_experts(vklm_gpu_cmd *cmd, const vklm_weights *weights, uint32_t layer,
+                           const vklm_activations *a, vklm_gpu_view next_norm)
+{
+    const vklm_arch *arch = &weights->arch;
+    const vklm_experts *experts = &weights->layers[layer].experts;
+    vklm_gpu_view routes = router_of(weights, layer, a, 1).routes;
+    vklm_gpu_view xn = vklm_activations_floats(a->xn, 0, arch->n_hidden);
+    vklm_gpu_view mlp =
+        vklm_activations_floats(a->mlp, 0, (uint64_t)arch->top_k * arch->n_intermediate);
+
+    // mlp_e = silu(G_e xn) * (U_e xn)
+    vklm_op_expert_swiglu_record(
+        cmd, &(vklm_op_expert_swiglu){.experts = experts, .routes = routes, .x = xn, .y = mlp});
+    // x += sum_e r_e D_e mlp_e; xn = norm(x)
+    vklm_op_expert_down_record(cmd, &(vklm_op_expert_down){
+                                        .experts = experts,
+                                        .routes = routes,
+                                        .x = mlp,
+                                        .y = vklm_activations_floats(a->x, 0, arch->n_hidden),
+                                        .norm = next_norm,
+                                        .yn = xn,
+                                        .counter = norm_counter(arch, a),
+                                        .eps = arch->rms_eps,
+                                    });
+}
+
 void vklm_layer_decode_record(vklm_gpu_cmd *cmd, const vklm_weights *weights, uint32_t layer,
                               const vklm_kv_cache *kv, const vklm_activations *a,
                               vklm_gpu_view next_norm)
@@ -20,14 +98,14 @@ void vklm_layer_decode_record(vklm_gpu_cmd *cmd, const vklm_weights *weights, ui
     const vklm_arch *arch = &weights->arch;
     const vklm_layer_weights *w = &weights->layers[layer];
     const vklm_kv_layer *cache = &kv->layers[layer];
+    const bool q8 = kv->kind == VKLM_KV_Q8;
     const uint64_t n_q = (uint64_t)arch->n_heads * arch->head_dim;
     vklm_gpu_view x = vklm_activations_floats(a->x, 0, arch->n_hidden);
     vklm_gpu_view xn = vklm_activations_floats(a->xn, 0, arch->n_hidden);
     vklm_gpu_view q = vklm_activations_floats(a->qkv, 0, n_q);
     vklm_gpu_view heads = vklm_activations_floats(a->heads, 0, n_q);
-    vklm_gpu_view mlp = vklm_activations_floats(a->mlp, 0, arch->n_intermediate);
     vklm_gpu_view attention_counters = vklm_activations_floats(a->counters, 0, arch->n_heads);
-    vklm_gpu_view norm_counter = vklm_activations_floats(a->counters, arch->n_heads, 1);
+    vklm_router router = router_of(weights, layer, a, 1);
 
     // q, k, v = W xn; rotate q and k; k and v into the cache
     vklm_op_matvec_qkv_record(cmd, &(vklm_op_matvec_qkv){
@@ -39,6 +117,9 @@ void vklm_layer_decode_record(vklm_gpu_cmd *cmd, const vklm_weights *weights, ui
                                        .q = q,
                                        .k = cache->k,
                                        .v = cache->v,
+                                       .scratch = q8 ? a->kv_row : (vklm_gpu_view){0},
+                                       .counters = q8 ? a->kv_counters : (vklm_gpu_view){0},
+                                       .kv_q8 = q8,
                                        .n_heads = arch->n_heads,
                                        .n_kv_heads = arch->n_kv_heads,
                                        .head_dim = arch->head_dim,
@@ -57,8 +138,9 @@ void vklm_layer_decode_record(vklm_gpu_cmd *cmd, const vklm_weights *weights, ui
                                              .n_kv_heads = arch->n_kv_heads,
                                              .head_dim = arch->head_dim,
                                              .n_ctx = kv->n_ctx,
+                                             .kv_q8 = q8,
                                          });
-    // x += W heads; xn = norm(x)
+    // x += W heads; xn = norm(x); and which experts xn goes to
     vklm_op_matvec_residual_record(cmd, &(vklm_op_matvec_residual){
                                             .label = "attention out",
                                             .weight = &w->out,
@@ -66,24 +148,87 @@ void vklm_layer_decode_record(vklm_gpu_cmd *cmd, const vklm_weights *weights, ui
                                             .y = x,
                                             .norm = w->mlp_norm,
                                             .yn = xn,
-                                            .counter = norm_counter,
+                                            .counter = norm_counter(arch, a),
                                             .eps = arch->rms_eps,
+                                            .router = arch->n_experts ? &router : NULL,
                                         });
-    // mlp = silu(G xn) * (U xn)
-    vklm_op_matvec_swiglu_record(
+    if (arch->n_experts)
+        decode_experts(cmd, weights, layer, a, next_norm);
+    else
+        decode_mlp(cmd, weights, layer, a, next_norm);
+}
+
+static void prefill_mlp(vklm_gpu_cmd *cmd, const vklm_weights *weights, uint32_t layer,
+                        const vklm_activations *a, uint32_t n_tokens)
+{
+    const vklm_arch *arch = &weights->arch;
+    const vklm_layer_weights *w = &weights->layers[layer];
+    const uint64_t n = n_tokens;
+    vklm_gpu_view xn = vklm_activations_floats(a->xn, 0, n * arch->n_hidden);
+    vklm_gpu_view gate_up = vklm_activations_floats(a->gate_up, 0, n * w->gate_up.n_rows);
+    vklm_gpu_view mlp = vklm_activations_floats(a->mlp, 0, n * arch->n_intermediate);
+
+    vklm_importance_sums_record(cmd, a->sums, layer, VKLM_MATRIX_GATE_UP, xn, n_tokens);
+    vklm_op_matmul_record(
+        cmd, &(vklm_op_matmul){.label = "gate up",
+                               .weight = &w->gate_up,
+                               .x = xn,
+                               .y = gate_up,
+                               .n_tokens = n_tokens});
+    vklm_op_swiglu_record(cmd, &(vklm_op_swiglu){.gate_up = gate_up,
+                                                 .y = mlp,
+                                                 .n_tokens = n_tokens,
+                                                 .n_cols = arch->n_intermediate});
+    vklm_importance_sums_record(cmd, a->sums, layer, VKLM_MATRIX_DOWN, mlp, n_tokens);
+    vklm_op_matmul_record(
+        cmd, &(vklm_op_matmul){.label = "down",
+                               .weight = &w->down,
+                               .x = mlp,
+                               .y = vklm_activations_floats(a->x, 0, n * arch->n_hidden),
+                               .n_tokens = n_tokens,
+                               .add = true});
+}
+
+// Every token is top_k rows of the grouped tensors, which lie expert by expert.
+static void prefill_experts(vklm_gpu_cmd *cmd, const vklm_weights *weights, uint32_t layer,
+                            const vklm_activations *a, uint32_t n_tokens)
+{
+    const vklm_arch *arch = &weights->arch;
+    const vklm_experts *experts = &weights->layers[layer].experts;
+    const uint64_t n = n_tokens, n_rows = n * arch->top_k;
+    const vklm_router router = router_of(weights, layer, a, n_tokens);
+    vklm_gpu_view x = vklm_activations_floats(a->x, 0, n * arch->n_hidden);
+    vklm_gpu_view xn = vklm_activations_floats(a->xn, 0, n * arch->n_hidden);
+    vklm_gpu_view gate_up =
+        vklm_activations_floats(a->gate_up, 0, n_rows * 2 * arch->n_intermediate);
+    vklm_gpu_view mlp = vklm_activations_floats(a->mlp, 0, n_rows * arch->n_intermediate);
+    vklm_gpu_view out = vklm_activations_floats(a->expert_out, 0, n_rows * arch->n_hidden);
+
+    vklm_importance_sums_record(cmd, a->sums, layer, VKLM_MATRIX_GATE_UP, xn, n_tokens);
+    vklm_op_router_record(
+        cmd, &(vklm_op_router){
+                 .router = &router, .x = xn, .n_tokens = n_tokens, .n_cols = arch->n_hidden});
+    vklm_op_expert_group_record(cmd, &(vklm_op_expert_group){.experts = experts,
+                                                             .routes = router.routes,
+                                                             .groups = &a->groups,
+                                                             .n_tokens = n_tokens});
+    vklm_op_expert_matmul_record(
         cmd,
-        &(vklm_op_matvec_swiglu){.label = "gate up", .weight = &w->gate_up, .x = xn, .y = mlp});
-    // x += D mlp; xn = norm(x)
-    vklm_op_matvec_residual_record(cmd, &(vklm_op_matvec_residual){
-                                            .label = "down",
-                                            .weight = &w->down,
-                                            .x = mlp,
-                                            .y = x,
-                                            .norm = next_norm,
-                                            .yn = xn,
-                                            .counter = norm_counter,
-                                            .eps = arch->rms_eps,
-                                        });
+        &(vklm_op_expert_matmul){.experts = experts, .groups = &a->groups, .x = xn, .y = gate_up});
+    vklm_op_swiglu_record(cmd, &(vklm_op_swiglu){.gate_up = gate_up,
+                                                 .y = mlp,
+                                                 .n_tokens = (uint32_t)n_rows,
+                                                 .n_cols = arch->n_intermediate});
+    vklm_importance_sums_record(cmd, a->sums, layer, VKLM_MATRIX_DOWN, mlp, (uint32_t)n_rows);
+    vklm_op_expert_matmul_record(
+        cmd, &(vklm_op_expert_matmul){
+                 .experts = experts, .groups = &a->groups, .x = mlp, .y = out, .down = true});
+    vklm_op_expert_combine_record(cmd, &(vklm_op_expert_combine){.experts = experts,
+                                                                 .groups = &a->groups,
+                                                                 .routes = router.routes,
+                                                                 .rows = out,
+                                                                 .x = x,
+                                                                 .n_tokens = n_tokens});
 }
 
 void vklm_layer_prefill_record(vklm_gpu_cmd *cmd, const vklm_weights *weights, uint32_t layer,
@@ -93,19 +238,17 @@ void vklm_layer_prefill_record(vklm_gpu_cmd *cmd, const vklm_weights *weights, u
     const vklm_arch *arch = &weights->arch;
     const vklm_layer_weights *w = &weights->layers[layer];
     const vklm_kv_layer *cache = &kv->layers[layer];
+    const bool q8 = kv->kind == VKLM_KV_Q8;
     const uint64_t n = n_tokens, n_q = (uint64_t)arch->n_heads * arch->head_dim;
     vklm_gpu_view x = vklm_activations_floats(a->x, 0, n * arch->n_hidden);
     vklm_gpu_view xn = vklm_activations_floats(a->xn, 0, n * arch->n_hidden);
     vklm_gpu_view qkv = vklm_activations_floats(a->qkv, 0, n * w->qkv.n_rows);
     vklm_gpu_view heads = vklm_activations_floats(a->heads, 0, n * n_q);
-    vklm_gpu_view gate_up = vklm_activations_floats(a->gate_up, 0, n * w->gate_up.n_rows);
-    vklm_gpu_view mlp = vklm_activations_floats(a->mlp, 0, n * arch->n_intermediate);
 
-    vklm_op_matmul_record(cmd, &(vklm_op_matmul){.label = "qkv",
-                                                 .weight = &w->qkv,
-                                                 .x = xn,
-                                                 .y = qkv,
-                                                 .n_tokens = n_tokens});
+    vklm_importance_sums_record(cmd, a->sums, layer, VKLM_MATRIX_QKV, xn, n_tokens);
+    vklm_op_matmul_record(
+        cmd, &(vklm_op_matmul){
+                 .label = "qkv", .weight = &w->qkv, .x = xn, .y = qkv, .n_tokens = n_tokens});
     vklm_op_rope_kv_record(cmd, &(vklm_op_rope_kv){
                                     .qkv = qkv,
                                     .rope = weights->rope,
@@ -117,6 +260,7 @@ void vklm_layer_prefill_record(vklm_gpu_cmd *cmd, const vklm_weights *weights, u
                                     .n_kv_heads = arch->n_kv_heads,
                                     .head_dim = arch->head_dim,
                                     .n_ctx = kv->n_ctx,
+                                    .kv_q8 = q8,
                                 });
     vklm_op_attention_prefill_record(cmd, &(vklm_op_attention_prefill){
                                               .qkv = qkv,
@@ -129,7 +273,9 @@ void vklm_layer_prefill_record(vklm_gpu_cmd *cmd, const vklm_weights *weights, u
                                               .n_kv_heads = arch->n_kv_heads,
                                               .head_dim = arch->head_dim,
                                               .n_ctx = kv->n_ctx,
+                                              .kv_q8 = q8,
                                           });
+    vklm_importance_sums_record(cmd, a->sums, layer, VKLM_MATRIX_OUT, heads, n_tokens);
     vklm_op_matmul_record(cmd, &(vklm_op_matmul){.label = "attention out",
                                                  .weight = &w->out,
                                                  .x = heads,
@@ -142,21 +288,10 @@ void vklm_layer_prefill_record(vklm_gpu_cmd *cmd, const vklm_weights *weights, u
                                                    .n_rows = n_tokens,
                                                    .n_cols = arch->n_hidden,
                                                    .eps = arch->rms_eps});
-    vklm_op_matmul_record(cmd, &(vklm_op_matmul){.label = "gate up",
-                                                 .weight = &w->gate_up,
-                                                 .x = xn,
-                                                 .y = gate_up,
-                                                 .n_tokens = n_tokens});
-    vklm_op_swiglu_record(cmd, &(vklm_op_swiglu){.gate_up = gate_up,
-                                                 .y = mlp,
-                                                 .n_tokens = n_tokens,
-                                                 .n_cols = arch->n_intermediate});
-    vklm_op_matmul_record(cmd, &(vklm_op_matmul){.label = "down",
-                                                 .weight = &w->down,
-                                                 .x = mlp,
-                                                 .y = x,
-                                                 .n_tokens = n_tokens,
-                                                 .add = true});
+    if (arch->n_experts)
+        prefill_experts(cmd, weights, layer, a, n_tokens);
+    else
+        prefill_mlp(cmd, weights, layer, a, n_tokens);
     vklm_op_rmsnorm_record(cmd, &(vklm_op_rmsnorm){.x = x,
                                                    .norm = next_norm,
                                                    .y = xn,

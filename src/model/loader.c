@@ -1,84 +1,111 @@
-// Streaming a checkpoint to the device: mapping → staging ring → slabs.
-#include "model/weights_plan.h"
-
-#include <math.h>
+// Streaming weights to the device: mapping → (packing) → staging ring → slabs.
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/array.h"
 #include "gpu/stage.h"
+#include "model/matrix_stream.h"
 #include "model/rope.h"
 
 typedef struct {
     const vklm_weights_plan *plan;
+    const vklm_load_params *params;
     vklm_gpu_arena *arena;
     vklm_gpu_stage *stage;
-    vklm_load_progress progress;
-    void *opaque;
+    vklm_workers *workers;
+    vklm_gpu_view to; // the matrix that is being filled
     uint64_t done, total;
 } loader;
 
-static vklm_status report(loader *l, uint64_t bytes)
+static vklm_status report(void *opaque, uint64_t bytes)
 {
+    loader *l = opaque;
     l->done += bytes;
-    if (l->progress && !l->progress(l->opaque, l->done, l->total))
+    if (l->params->progress && !l->params->progress(l->params->opaque, l->done, l->total))
         return vklm_fail(VKLM_CANCELLED, "loading was cancelled");
     return VKLM_OK;
 }
 
-// One tensor's bytes, as they are, a chunk at a time. Pages that were sent are given back to the
-// system: a model larger than memory streams through.
-static vklm_status send_tensor(loader *l, vklm_tensor tensor, vklm_gpu_view to)
+static vklm_status begin_piece(void *opaque, unsigned char **out_memory)
 {
-    vklm_status status = VKLM_OK;
-    uint64_t step = VKLM_GPU_STAGE_CHUNK_BYTES;
-    for (uint64_t at = 0; at < tensor.info->bytes && status == VKLM_OK; at += step) {
-        uint64_t n = tensor.info->bytes - at < step ? tensor.info->bytes - at : step;
-        status = vklm_gpu_stage_upload(l->stage, tensor.data + at, vklm_gpu_view_part(to, at, n));
-        vklm_file_map_drop(tensor.map, tensor.info->offset + at, n);
+    void *chunk;
+    vklm_status status = vklm_gpu_stage_begin(((loader *)opaque)->stage, &chunk);
+    *out_memory = chunk;
+    return status;
+}
+
+static vklm_status end_piece(void *opaque, const vklm_piece_part *parts, uint32_t n_parts)
+{
+    loader *l = opaque;
+    vklm_gpu_stage_part staged[VKLM_FORMAT_MAX_PLANES];
+    for (uint32_t i = 0; i < n_parts; i++)
+        staged[i] = (vklm_gpu_stage_part){
+            .offset = parts[i].from, .to = vklm_gpu_view_part(l->to, parts[i].to, parts[i].bytes)};
+    return vklm_gpu_stage_end_parts(l->stage, staged, n_parts);
+}
+
+// A packed source's bytes, as they are. Pages that were sent are given back to the system.
+static vklm_status send_packed(loader *l, const vklm_tensor_info *info, vklm_gpu_view to)
+{
+    const vklm_packed *packed = l->plan->source->packed;
+    vklm_status status = l->params->verify ? vklm_packed_verify(packed, info) : VKLM_OK;
+    const uint64_t step = VKLM_GPU_STAGE_CHUNK_BYTES;
+    for (uint64_t at = 0; at < info->bytes && status == VKLM_OK; at += step) {
+        uint64_t n = info->bytes - at < step ? info->bytes - at : step;
+        status = vklm_gpu_stage_upload(l->stage, packed->map.data + info->offset + at,
+                                       vklm_gpu_view_part(to, at, n));
+        vklm_file_map_drop(&packed->map, info->offset + at, n);
         if (status == VKLM_OK)
             status = report(l, n);
     }
     return status;
 }
 
-static vklm_status load_matrix(loader *l, const vklm_planned_matrix *m, vklm_weight *out)
+static vklm_status load_matrix(void *opaque, const vklm_planned_matrix *m, vklm_weight *out)
 {
+    loader *l = opaque;
     *out = (vklm_weight){
         .data = vklm_gpu_arena_view(l->arena, m->slot),
         .format = m->format,
         .n_rows = m->n_rows,
         .n_cols = m->n_cols,
     };
-    uint64_t at = 0;
-    for (vklm_tensor_role role = m->first; role <= m->last; role++) {
-        vklm_tensor tensor = vklm_checkpoint_tensor(l->plan->checkpoint, role, m->layer);
+    l->to = out->data;
+    if (l->plan->source->packed) {
+        char name[VKLM_MATRIX_NAME_BYTES];
+        vklm_packed_matrix found;
+        vklm_planned_matrix_name(m, name);
         vklm_status status =
-            send_tensor(l, tensor, vklm_gpu_view_part(out->data, at, tensor.info->bytes));
-        if (status != VKLM_OK)
-            return status;
-        at += tensor.info->bytes;
+            vklm_packed_find(l->plan->source->packed, name, m->n_rows, m->n_cols, &found);
+        return status == VKLM_OK ? send_packed(l, found.info, out->data) : status;
     }
-    return VKLM_OK;
+    return vklm_matrix_stream(m, l->plan->source->checkpoint, l->params->importance, l->workers,
+                              &(vklm_matrix_sink){.piece_bytes = VKLM_GPU_STAGE_CHUNK_BYTES,
+                                                  .begin = begin_piece,
+                                                  .end = end_piece,
+                                                  .report = report,
+                                                  .opaque = l});
 }
 
-// Norm weights are small and read by every token: f32 whatever the file has.
-static vklm_status load_vector(loader *l, const vklm_planned_vector *v, vklm_gpu_view *out)
+// Weights of norms and routers are small and read by every token: f32 whatever the file has.
+static vklm_status load_vector(void *opaque, const vklm_planned_vector *v, vklm_gpu_view *out)
 {
+    loader *l = opaque;
+    const vklm_source *source = l->plan->source;
     *out = vklm_gpu_arena_view(l->arena, v->slot);
-    vklm_tensor tensor = vklm_checkpoint_tensor(l->plan->checkpoint, v->role, v->layer);
+    if (source->packed) {
+        char name[VKLM_TENSOR_NAME_BYTES];
+        const vklm_tensor_info *info;
+        vklm_tensor_name(v->role, v->layer, name);
+        vklm_status status = vklm_packed_find_vector(source->packed, name, v->n, &info);
+        return status == VKLM_OK ? send_packed(l, info, *out) : status;
+    }
     void *chunk;
     vklm_status status = vklm_gpu_stage_begin(l->stage, &chunk);
-    if (status != VKLM_OK)
-        return status;
-    float *values = chunk;
-    size_t n = (size_t)tensor.info->shape[0];
-    vklm_format_unpack(vklm_format_of_dtype(tensor.info->dtype), tensor.data, n, values);
-    for (size_t i = 0; i < n; i++)
-        if (!isfinite(values[i]))
-            return vklm_fail(VKLM_BAD_FILE, "tensor %s: element %zu is not a number",
-                             tensor.info->name, i);
-    status = vklm_gpu_stage_end(l->stage, *out);
+    if (status == VKLM_OK)
+        status = vklm_vector_unpack(v, source->checkpoint, chunk);
+    if (status == VKLM_OK)
+        status = vklm_gpu_stage_end(l->stage, *out);
+    vklm_tensor tensor = vklm_checkpoint_tensor(source->checkpoint, v->role, v->layer);
     return status == VKLM_OK ? report(l, tensor.info->bytes) : status;
 }
 
@@ -89,7 +116,8 @@ static vklm_status load_rope(loader *l, vklm_gpu_view *out)
     const uint64_t row_bytes = arch->head_dim * sizeof(float);
     const uint32_t rows_per_chunk = (uint32_t)(VKLM_GPU_STAGE_CHUNK_BYTES / row_bytes);
     vklm_status status = VKLM_OK;
-    for (uint32_t first = 0; first < arch->n_positions && status == VKLM_OK; first += rows_per_chunk) {
+    for (uint32_t first = 0; first < arch->n_positions && status == VKLM_OK;
+         first += rows_per_chunk) {
         uint32_t n = arch->n_positions - first;
         n = n < rows_per_chunk ? n : rows_per_chunk;
         void *chunk;
@@ -100,69 +128,67 @@ static vklm_status load_rope(loader *l, vklm_gpu_view *out)
         for (uint32_t i = 0; i < n; i++)
             vklm_rope_row(arch->rope_theta, arch->head_dim, first + i,
                           rows + (size_t)i * (arch->head_dim / 2));
-        status = vklm_gpu_stage_end(l->stage, vklm_gpu_view_part(*out, first * row_bytes,
-                                                                n * row_bytes));
+        status = vklm_gpu_stage_end(l->stage,
+                                    vklm_gpu_view_part(*out, first * row_bytes, n * row_bytes));
     }
     return status;
 }
 
-static vklm_status load_layer(loader *l, const vklm_planned_layer *p, vklm_layer_weights *out)
+static vklm_gpu_view expert_rows(const loader *l, uint32_t layer)
 {
-    vklm_status status = load_vector(l, &p->attn_norm, &out->attn_norm);
-    if (status == VKLM_OK)
-        status = load_matrix(l, &p->qkv, &out->qkv);
-    if (status == VKLM_OK)
-        status = load_matrix(l, &p->out, &out->out);
-    if (status == VKLM_OK)
-        status = load_vector(l, &p->mlp_norm, &out->mlp_norm);
-    if (status == VKLM_OK)
-        status = load_matrix(l, &p->gate_up, &out->gate_up);
-    if (status == VKLM_OK)
-        status = load_matrix(l, &p->down, &out->down);
-    return status;
+    const uint64_t bytes = l->plan->arch.n_experts * sizeof(struct vklm_args_expert);
+    return vklm_gpu_view_part(vklm_gpu_arena_view(l->arena, l->plan->expert_table), layer * bytes,
+                              bytes);
+}
+
+static vklm_status load_table(void *opaque, uint32_t layer, const struct vklm_args_expert *rows)
+{
+    loader *l = opaque;
+    return vklm_gpu_stage_upload(l->stage, rows, expert_rows(l, layer));
 }
 
 static vklm_status load_all(loader *l, vklm_weights *w)
 {
-    const vklm_weights_plan *p = l->plan;
-    vklm_status status = load_matrix(l, &p->embed, &w->embed);
-    for (uint32_t i = 0; i < p->arch.n_layers && status == VKLM_OK; i++)
-        status = load_layer(l, &p->layers[i], &w->layers[i]);
-    if (status == VKLM_OK)
-        status = load_vector(l, &p->final_norm, &w->final_norm);
-    if (status == VKLM_OK && p->arch.tied)
+    const vklm_weights_visitor visitor = {
+        .matrix = load_matrix, .vector = load_vector, .table = load_table, .opaque = l};
+    const vklm_arch *arch = &l->plan->arch;
+    if (arch->n_experts)
+        w->expert_table = vklm_gpu_arena_view(l->arena, l->plan->expert_table);
+    for (uint32_t i = 0; arch->n_experts && i < arch->n_layers; i++)
+        w->layers[i].experts.table = expert_rows(l, i);
+    vklm_status status = vklm_weights_plan_visit(l->plan, &visitor, w);
+    if (arch->tied)
         w->lm_head = w->embed;
-    else if (status == VKLM_OK)
-        status = load_matrix(l, &p->lm_head, &w->lm_head);
     if (status == VKLM_OK)
         status = load_rope(l, &w->rope);
+    if (status == VKLM_OK && l->done < l->total) // what the files hold beside: checksums, say
+        status = report(l, l->total - l->done);
     return status == VKLM_OK ? vklm_gpu_stage_finish(l->stage) : status;
 }
 
 vklm_status vklm_weights_load(const vklm_weights_plan *plan, vklm_gpu_device *device,
-                              vklm_load_progress progress, void *opaque, vklm_weights **out_weights)
+                              const vklm_load_params *params, vklm_weights **out_weights)
 {
     *out_weights = NULL;
-    vklm_weights *w = vklm_alloc(1, sizeof *w);
-    if (!w)
-        return vklm_fail_memory("the weights");
-    w->arch = plan->arch;
-    w->layers = vklm_alloc(plan->arch.n_layers, sizeof *w->layers);
+    vklm_weights *w;
     loader l = {
         .plan = plan,
-        .progress = progress,
-        .opaque = opaque,
-        .total = vklm_checkpoint_bytes(plan->checkpoint),
+        .params = params ? params : &(vklm_load_params){0},
+        .total = vklm_source_bytes(plan->source),
     };
-    vklm_status status = w->layers ? VKLM_OK : vklm_fail_memory("the weights");
+    vklm_status status = vklm_weights_create(plan, &w);
+    if (status == VKLM_OK)
+        status = vklm_workers_create(0, &l.workers);
     if (status == VKLM_OK)
         status = vklm_gpu_stage_create(device, &l.stage);
     if (status == VKLM_OK)
         status = vklm_gpu_arena_create(device, &plan->layout, &w->arena);
-    l.arena = w->arena;
-    if (status == VKLM_OK)
+    if (status == VKLM_OK) {
+        l.arena = w->arena;
         status = load_all(&l, w);
+    }
     vklm_gpu_stage_destroy(l.stage); // waits for copies under way, also after a failure
+    vklm_workers_destroy(l.workers);
     if (status != VKLM_OK) {
         vklm_weights_destroy(w);
         return status;

@@ -85,6 +85,17 @@ static void tap(vklm_gpu_cmd *cmd, const chunk *c, uint32_t row)
                                               c->n * width));
 }
 
+static void tap_routes(vklm_gpu_cmd *cmd, const chunk *c, uint32_t layer)
+{
+    if (!c->params->routes.buffer)
+        return;
+    const uint64_t row = c->prefill->weights->arch.top_k * sizeof(struct vklm_args_route);
+    vklm_gpu_cmd_copy(cmd, "routes",
+                      vklm_gpu_view_part(c->prefill->activations->routes, 0, c->n * row),
+                      vklm_gpu_view_part(c->params->routes,
+                                         ((uint64_t)layer * c->total + c->first) * row, c->n * row));
+}
+
 static void record_embedding(vklm_gpu_cmd *cmd, const chunk *c)
 {
     const vklm_weights *w = c->prefill->weights;
@@ -112,6 +123,8 @@ static uint32_t layers_per_submit(const chunk *c)
     double flop = 0;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         flop += 2.0 * c->n * all[i]->n_rows * all[i]->n_cols;
+    const vklm_experts *e = &l->experts; // with tiles that are half full
+    flop += 2.0 * 2 * c->n * e->top_k * 3 * e->n_intermediate * e->n_hidden;
     return flop < SUBMIT_FLOP ? (uint32_t)(SUBMIT_FLOP / flop < 1e6 ? SUBMIT_FLOP / flop : 1e6) : 1;
 }
 
@@ -134,14 +147,18 @@ static vklm_status run_layers(const chunk *c)
             vklm_layer_prefill_record(cmd, w, layer, p->kv, p->activations,
                                       vklm_layer_next_norm(w, layer), c->n, c->position);
             tap(cmd, c, layer + 1);
+            tap_routes(cmd, c, layer);
         }
+        if (first + step >= n_layers)
+            vklm_activations_record_status(cmd, p->activations);
         status = submit(p);
         if (status != VKLM_OK)
             return status;
         if (c->params->progress && !c->params->progress(c->params->opaque, c->first, c->total))
             return vklm_fail(VKLM_CANCELLED, "the prompt was cancelled after %u tokens", c->first);
     }
-    return drain(p);
+    vklm_status status = drain(p);
+    return status == VKLM_OK ? vklm_activations_check_status(p->device, p->activations) : status;
 }
 
 // Logits of rows [row, row + n) of the chunk.

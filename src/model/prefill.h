@@ -30,6 +30,7 @@ typedef struct {
     uint32_t logits_from;
     vklm_gpu_view tap; // f32 [n_layers + 1, n_tokens, n_hidden]: the residual stream after the embedding
                        // and after each layer, for tests
+    vklm_gpu_view routes; // vklm_args_route [n_layers, n_tokens, top_k]: where the tokens were sent
 } vklm_prefill_params;
 
 vklm_status vklm_prefill_init(vklm_gpu_device *device, const vklm_weights *weights,

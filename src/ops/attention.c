@@ -5,10 +5,11 @@
 #include "gpu/device.h"
 #include "ops/tune.h"
 
-static bool check_heads(vklm_gpu_cmd *cmd, uint32_t n_heads, uint32_t n_kv_heads, uint32_t head_dim)
+static bool check_heads(vklm_gpu_cmd *cmd, uint32_t n_heads, uint32_t n_kv_heads, uint32_t head_dim,
+                        bool kv_q8)
 {
-    if (n_kv_heads > 0 && n_heads % n_kv_heads == 0 && head_dim % 8 == 0 && head_dim > 0 &&
-        head_dim <= 256)
+    if (n_kv_heads > 0 && n_heads % n_kv_heads == 0 && head_dim % (kv_q8 ? 64 : 8) == 0 &&
+        head_dim > 0 && head_dim <= 256)
         return true;
     vklm_gpu_cmd_fail(cmd, VKLM_UNSUPPORTED, "attention: %u heads of %u over %u kv heads", n_heads,
                       head_dim, n_kv_heads);
@@ -29,7 +30,7 @@ uint64_t vklm_op_attention_decode_scratch(const vklm_gpu_caps *caps, uint32_t n_
 
 void vklm_op_attention_decode_record(vklm_gpu_cmd *cmd, const vklm_op_attention_decode *op)
 {
-    if (!check_heads(cmd, op->n_heads, op->n_kv_heads, op->head_dim))
+    if (!check_heads(cmd, op->n_heads, op->n_kv_heads, op->head_dim, op->kv_q8))
         return;
     const vklm_gpu_caps *caps = vklm_gpu_device_caps(vklm_gpu_cmd_device(cmd));
     vklm_tuning tuning = vklm_tune_select(caps);
@@ -48,7 +49,7 @@ void vklm_op_attention_decode_record(vklm_gpu_cmd *cmd, const vklm_op_attention_
     vklm_gpu_cmd_dispatch(
         cmd, &(vklm_gpu_dispatch){
                  .label = "attention",
-                 .shader = "attention_decode",
+                 .shader = op->kv_q8 ? "attention_decode_kvq8" : "attention_decode",
                  .constants = {tuning.attention_lanes, 0, tuning.attention_chunk, op->head_dim},
                  .args = &args,
                  .args_bytes = sizeof args,
@@ -60,7 +61,7 @@ void vklm_op_attention_decode_record(vklm_gpu_cmd *cmd, const vklm_op_attention_
 
 void vklm_op_attention_prefill_record(vklm_gpu_cmd *cmd, const vklm_op_attention_prefill *op)
 {
-    if (!check_heads(cmd, op->n_heads, op->n_kv_heads, op->head_dim))
+    if (!check_heads(cmd, op->n_heads, op->n_kv_heads, op->head_dim, op->kv_q8))
         return;
     vklm_tune_prefill_tile tile = vklm_tune_attention_prefill(op->head_dim);
     struct vklm_args_attention_prefill args = {
@@ -78,7 +79,7 @@ void vklm_op_attention_prefill_record(vklm_gpu_cmd *cmd, const vklm_op_attention
     vklm_gpu_cmd_dispatch(
         cmd, &(vklm_gpu_dispatch){
                  .label = "attention",
-                 .shader = "attention_prefill",
+                 .shader = op->kv_q8 ? "attention_prefill_kvq8" : "attention_prefill",
                  .constants = {tile.lanes, 0, tile.queries, op->head_dim, tile.keys},
                  .args = &args,
                  .args_bytes = sizeof args,

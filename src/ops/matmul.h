@@ -1,6 +1,6 @@
 // y[t, r] = sum_k W[r, k] * x[t, k], or y += that: many tokens against a weight matrix (prefill).
 //
-// weight: [n_rows, n_cols], any format, n_cols % 8 == 0; x: f32 [n_tokens, n_cols];
+// weight: [n_rows, n_cols], any format, n_cols a multiple of its group; x: f32 [n_tokens, n_cols];
 // y: f32 [n_tokens, n_rows], distinct from x.
 #ifndef VKLM_OPS_MATMUL_H
 #define VKLM_OPS_MATMUL_H

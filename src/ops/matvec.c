@@ -17,9 +17,10 @@ static bool check_weight(vklm_gpu_cmd *cmd, const char *label, const vklm_weight
 {
     if (w->n_cols % vklm_format_group(w->format) == 0 && w->n_rows > 0 && w->n_cols > 0)
         return true;
-    vklm_gpu_cmd_fail(cmd, VKLM_UNSUPPORTED, "%s: a matrix of %u rows and %u columns; columns must "
-                      "be a multiple of %u", label, w->n_rows, w->n_cols,
-                      vklm_format_group(w->format));
+    vklm_gpu_cmd_fail(cmd, VKLM_UNSUPPORTED,
+                      "%s: a matrix of %u rows and %u columns; columns must "
+                      "be a multiple of %u",
+                      label, w->n_rows, w->n_cols, vklm_format_group(w->format));
     return false;
 }
 
@@ -36,8 +37,10 @@ void vklm_op_matvec_record(vklm_gpu_cmd *cmd, const vklm_op_matvec *op)
         .n_rows = w->n_rows,
         .n_cols = w->n_cols,
     };
-    // The vocabulary may need more workgroups than one dimension has (65535 is the guaranteed least).
-    uint32_t workgroups = ceil_div(w->n_rows, tuning.matvec_rows), height = ceil_div(workgroups, 65535);
+    // The vocabulary may need more workgroups than one dimension has (65535 is the guaranteed
+    // least).
+    uint32_t workgroups = ceil_div(w->n_rows, tuning.matvec_rows),
+             height = ceil_div(workgroups, 65535);
     vklm_gpu_cmd_dispatch(cmd, &(vklm_gpu_dispatch){
                                    .label = op->label,
                                    .shader = vklm_tune_shader(VKLM_FAMILY_MATVEC, w->format),
@@ -92,17 +95,31 @@ void vklm_op_matvec_residual_record(vklm_gpu_cmd *cmd, const vklm_op_matvec_resi
         .n_cols = w->n_cols,
         .eps = op->eps,
     };
-    vklm_gpu_cmd_dispatch(cmd,
-                          &(vklm_gpu_dispatch){
-                              .label = op->label,
-                              .shader = vklm_tune_shader(VKLM_FAMILY_MATVEC_RESIDUAL, w->format),
-                              .constants = {tuning.matvec_lanes, 0, tuning.matvec_rows},
-                              .args = &args,
-                              .args_bytes = sizeof args,
-                              .groups = {ceil_div(w->n_rows, tuning.matvec_rows)},
-                              .reads = {w->data, op->x, op->norm},
-                              .writes = {op->y, op->yn, op->counter},
-                          });
+    vklm_gpu_dispatch dispatch = {
+        .label = op->label,
+        .shader = vklm_tune_shader(VKLM_FAMILY_MATVEC_RESIDUAL, w->format),
+        .constants = {tuning.matvec_lanes, 0, tuning.matvec_rows, op->router != NULL, 0, 1, 1},
+        .args = &args,
+        .args_bytes = sizeof args,
+        .groups = {ceil_div(w->n_rows, tuning.matvec_rows)},
+        .reads = {w->data, op->x, op->norm},
+        .writes = {op->y, op->yn, op->counter},
+    };
+    const vklm_router *router = op->router;
+    if (router) {
+        if (!vklm_router_check(cmd, router->n_experts, router->top_k))
+            return;
+        args.router = vklm_gpu_view_address(router->weight);
+        args.routes = vklm_gpu_view_address(router->routes);
+        args.status = vklm_gpu_view_address(router->status);
+        args.layer = router->layer;
+        dispatch.constants[5] = router->n_experts;
+        dispatch.constants[6] = router->top_k;
+        dispatch.reads[3] = router->weight;
+        dispatch.writes[3] = router->routes;
+        dispatch.writes[4] = router->status;
+    }
+    vklm_gpu_cmd_dispatch(cmd, &dispatch);
 }
 
 void vklm_op_matvec_qkv_record(vklm_gpu_cmd *cmd, const vklm_op_matvec_qkv *op)
@@ -111,12 +128,14 @@ void vklm_op_matvec_qkv_record(vklm_gpu_cmd *cmd, const vklm_op_matvec_qkv *op)
     if (!check_weight(cmd, op->label, w))
         return;
     const uint32_t n_all = op->n_heads + 2 * op->n_kv_heads;
-    if (op->head_dim % 4 != 0 || w->n_rows != n_all * op->head_dim) {
+    if (op->head_dim % (op->kv_q8 ? 64 : 4) != 0 || op->head_dim > 256 ||
+        w->n_rows != n_all * op->head_dim) {
         vklm_gpu_cmd_fail(cmd, VKLM_UNSUPPORTED, "%s: %u rows for %u heads of %u", op->label,
                           w->n_rows, n_all, op->head_dim);
         return;
     }
     vklm_tuning tuning = tuning_of(cmd);
+    const vklm_family family = op->kv_q8 ? VKLM_FAMILY_MATVEC_QKV_KVQ8 : VKLM_FAMILY_MATVEC_QKV;
     struct vklm_args_matvec_qkv args = {
         .weight = vklm_gpu_view_address(w->data),
         .x = vklm_gpu_view_address(op->x),
@@ -125,6 +144,8 @@ void vklm_op_matvec_qkv_record(vklm_gpu_cmd *cmd, const vklm_op_matvec_qkv *op)
         .q = vklm_gpu_view_address(op->q),
         .k = vklm_gpu_view_address(op->k),
         .v = vklm_gpu_view_address(op->v),
+        .scratch = op->kv_q8 ? vklm_gpu_view_address(op->scratch) : (vklm_gpu_address){0},
+        .counters = op->kv_q8 ? vklm_gpu_view_address(op->counters) : (vklm_gpu_address){0},
         .n_cols = w->n_cols,
         .n_heads = op->n_heads,
         .n_kv_heads = op->n_kv_heads,
@@ -133,12 +154,12 @@ void vklm_op_matvec_qkv_record(vklm_gpu_cmd *cmd, const vklm_op_matvec_qkv *op)
     };
     vklm_gpu_cmd_dispatch(cmd, &(vklm_gpu_dispatch){
                                    .label = op->label,
-                                   .shader = vklm_tune_shader(VKLM_FAMILY_MATVEC_QKV, w->format),
+                                   .shader = vklm_tune_shader(family, w->format),
                                    .constants = {tuning.matvec_lanes, 0, 4},
                                    .args = &args,
                                    .args_bytes = sizeof args,
                                    .groups = {w->n_rows / 4},
                                    .reads = {w->data, op->x, op->step, op->rope},
-                                   .writes = {op->q, op->k, op->v},
+                                   .writes = {op->q, op->k, op->v, op->scratch, op->counters},
                                });
 }

@@ -5,7 +5,8 @@
 
 void vklm_op_rope_kv_record(vklm_gpu_cmd *cmd, const vklm_op_rope_kv *op)
 {
-    if (op->head_dim % 4 != 0 || op->position + op->n_tokens > op->n_ctx) {
+    if (op->head_dim % (op->kv_q8 ? 64 : 4) != 0 || op->head_dim > 256 ||
+        op->position + op->n_tokens > op->n_ctx) {
         vklm_gpu_cmd_fail(cmd, VKLM_UNSUPPORTED, "rope: heads of %u, positions up to %u of %u",
                           op->head_dim, op->position + op->n_tokens, op->n_ctx);
         return;
@@ -23,16 +24,17 @@ void vklm_op_rope_kv_record(vklm_gpu_cmd *cmd, const vklm_op_rope_kv *op)
         .head_dim = op->head_dim,
         .n_ctx = op->n_ctx,
     };
-    uint32_t per_token = (op->n_heads + 2 * op->n_kv_heads) * op->head_dim / 4;
+    const uint32_t n_all = op->n_heads + 2 * op->n_kv_heads, lanes = tuning.element_lanes;
+    uint32_t workgroups = (n_all * op->head_dim / 4 + lanes - 1) / lanes; // four elements a lane
+    if (op->kv_q8)
+        workgroups = n_all;
     vklm_gpu_cmd_dispatch(cmd, &(vklm_gpu_dispatch){
                                    .label = "rope",
-                                   .shader = "rope_kv",
-                                   .constants = {tuning.element_lanes},
+                                   .shader = op->kv_q8 ? "rope_kv_q8" : "rope_kv",
+                                   .constants = {lanes},
                                    .args = &args,
                                    .args_bytes = sizeof args,
-                                   .groups = {(per_token + tuning.element_lanes - 1) /
-                                                  tuning.element_lanes,
-                                              op->n_tokens},
+                                   .groups = {workgroups, op->n_tokens},
                                    .reads = {op->rope},
                                    .writes = {op->qkv, op->k, op->v},
                                });

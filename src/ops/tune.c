@@ -4,14 +4,21 @@
 
 const char *vklm_tune_shader(vklm_family family, vklm_format format)
 {
-#define FORMATS(name) {#name "_f32", #name "_f16", #name "_bf16"}
+#define FORMATS(name)                                                                              \
+    {                                                                                              \
+#name "_f32", #name "_f16", #name "_bf16", #name "_q8", #name "_q4"                        \
+    }
     static const char *const shaders[VKLM_FAMILY_COUNT][VKLM_FORMAT_COUNT] = {
         [VKLM_FAMILY_MATVEC] = FORMATS(matvec),
         [VKLM_FAMILY_MATVEC_QKV] = FORMATS(matvec_qkv),
+        [VKLM_FAMILY_MATVEC_QKV_KVQ8] = FORMATS(matvec_qkv_kvq8),
         [VKLM_FAMILY_MATVEC_SWIGLU] = FORMATS(matvec_swiglu),
         [VKLM_FAMILY_MATVEC_RESIDUAL] = FORMATS(matvec_residual),
         [VKLM_FAMILY_MATMUL] = FORMATS(matmul),
         [VKLM_FAMILY_EMBED] = FORMATS(embed),
+        [VKLM_FAMILY_EXPERT_SWIGLU] = FORMATS(expert_swiglu),
+        [VKLM_FAMILY_EXPERT_DOWN] = FORMATS(expert_down),
+        [VKLM_FAMILY_EXPERT_MATMUL] = FORMATS(expert_matmul),
     };
 #undef FORMATS
     return shaders[family][format];

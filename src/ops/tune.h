@@ -11,10 +11,14 @@
 typedef enum {
     VKLM_FAMILY_MATVEC = 0,
     VKLM_FAMILY_MATVEC_QKV,
+    VKLM_FAMILY_MATVEC_QKV_KVQ8,
     VKLM_FAMILY_MATVEC_SWIGLU,
     VKLM_FAMILY_MATVEC_RESIDUAL,
     VKLM_FAMILY_MATMUL,
     VKLM_FAMILY_EMBED,
+    VKLM_FAMILY_EXPERT_SWIGLU,
+    VKLM_FAMILY_EXPERT_DOWN,
+    VKLM_FAMILY_EXPERT_MATMUL,
     VKLM_FAMILY_COUNT,
 } vklm_family;
 
@@ -30,7 +34,7 @@ typedef struct {
     uint32_t attention_lanes;     // of attention_decode
     uint32_t attention_chunk;     // KV positions per split
     uint32_t tile_tokens, tile_rows; // of matmul
-    uint32_t prefill_tokens;      // tokens per prefill chunk
+    uint32_t prefill_tokens;         // tokens per prefill chunk
 } vklm_tuning;
 
 vklm_tuning vklm_tune_select(const vklm_gpu_caps *caps);

@@ -1,10 +1,12 @@
 """Golden results from Hugging Face transformers (float32, eager attention) and tokenizers.
 
-    python make_goldens.py [NAME...]      names: random-hd128 random-gqa demo-dense sampling demo-tokenizer
+    python make_goldens.py [NAME...]      names: random-... demo-dense demo-moe sampling demo-tokenizer
 
-random-hd128, random-gqa   random checkpoints, written here too
+random-...                 random checkpoints, written here too: dense, and with experts (random-moe-...)
 golden/NAME.safetensors    prompt_ids [48], logits [48, vocab], hidden [layers + 1, 48, hidden] (the residual
-                           stream after the embedding and after each layer), greedy_ids [64]
+                           stream after the embedding and after each layer), greedy_ids [64]; with experts also
+                           experts [layers, 48, top_k] and margins [layers, 48]: by how much the chosen
+                           experts' probabilities differ from each other and from the next one's, at least
 golden/sampling.jsonl      logits, previous ids, parameters -> the distribution that generate() draws from
 golden/demo-tokenizer.jsonl  texts and ids by the official tokenizers library
 """
@@ -12,12 +14,14 @@ import json
 import os
 import random
 import sys
+import types
 
 import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, MixtralConfig, MixtralForCausalLM
 from transformers.generation import logits_process
+from transformers.models.mixtral.modeling_mixtral import MixtralTopKRouter
 
 import make_corpus
 
@@ -28,6 +32,9 @@ N_PROMPT, N_GREEDY = 48, 64
 # is nearly a tie (the margin is printed).
 COMMON = {'architectures': ['LlamaForCausalLM'], 'model_type': 'llama', 'attention_bias': False, 'mlp_bias': False,
           'bos_token_id': 1, 'eos_token_id': 2, 'hidden_act': 'silu', 'rms_norm_eps': 1e-5, 'max_position_embeddings': 256}
+MOE = {'architectures': ['MixtralForCausalLM'], 'model_type': 'mixtral', 'bos_token_id': 1, 'eos_token_id': 2,
+       'hidden_act': 'silu', 'rms_norm_eps': 1e-5, 'max_position_embeddings': 256, 'rope_theta': 10000.0,
+       'sliding_window': None, 'tie_word_embeddings': False, 'torch_dtype': 'bfloat16', 'transformers_version': '4.43.3'}
 RANDOM = {
     'random-hd128': dict(
         config={**COMMON, 'hidden_size': 256, 'intermediate_size': 192, 'num_hidden_layers': 2, 'num_attention_heads': 2,
@@ -40,10 +47,29 @@ RANDOM = {
                 'rope_parameters': {'rope_theta': 50000.0, 'rope_type': 'default'}, 'dtype': 'float16',
                 'transformers_version': '5.0.0'},
         dtype=torch.float16, shards=2, seed=2),
+    'random-moe-hd128': dict(
+        config={**MOE, 'hidden_size': 128, 'intermediate_size': 32, 'num_hidden_layers': 2, 'num_attention_heads': 2,
+                'num_key_value_heads': 2, 'head_dim': 128, 'vocab_size': 131, 'num_local_experts': 8,
+                'num_experts_per_tok': 2},
+        dtype=torch.bfloat16, shards=1, seed=7),
+    'random-moe-top1': dict(  # as transformers 5 saves it with save_original_format=False
+        config={**MOE, 'hidden_size': 64, 'intermediate_size': 96, 'num_hidden_layers': 3, 'num_attention_heads': 2,
+                'num_key_value_heads': 1, 'vocab_size': 97, 'num_local_experts': 4, 'num_experts_per_tok': 1,
+                'rope_theta': None, 'rope_parameters': {'rope_theta': 20000.0, 'rope_type': 'default'},
+                'dtype': 'float16', 'torch_dtype': None, 'transformers_version': '5.0.0'},
+        dtype=torch.float16, shards=1, seed=4, fused=True),
+    'random-moe-top4': dict(
+        config={**MOE, 'hidden_size': 64, 'intermediate_size': 40, 'num_hidden_layers': 2, 'num_attention_heads': 4,
+                'num_key_value_heads': 4, 'vocab_size': 97, 'num_local_experts': 16, 'num_experts_per_tok': 4},
+        dtype=torch.bfloat16, shards=3, seed=6),
+    'random-moe-ties': dict(  # experts 0, 2, 4 and 1, 3, 5 have the same router row each
+        config={**MOE, 'hidden_size': 64, 'intermediate_size': 48, 'num_hidden_layers': 2, 'num_attention_heads': 2,
+                'num_key_value_heads': 2, 'vocab_size': 97, 'num_local_experts': 6, 'num_experts_per_tok': 2},
+        dtype=torch.bfloat16, shards=1, seed=1, ties=2),
 }
 
 
-def random_tensors(config, dtype, seed):
+def random_tensors(config, dtype, seed, fused=False, ties=0):
     """Weights that make attention and logits far from uniform."""
     g = torch.Generator().manual_seed(seed)
     h, m, v = config['hidden_size'], config['intermediate_size'], config['vocab_size']
@@ -61,9 +87,21 @@ def random_tensors(config, dtype, seed):
         p = f'model.layers.{i}.'
         tensors |= {p + 'input_layernorm.weight': norm(), p + 'post_attention_layernorm.weight': norm(),
                     p + 'self_attn.q_proj.weight': matrix(q, h, 1.4), p + 'self_attn.k_proj.weight': matrix(kv, h, 1.4),
-                    p + 'self_attn.v_proj.weight': matrix(kv, h), p + 'self_attn.o_proj.weight': matrix(h, q),
-                    p + 'mlp.gate_proj.weight': matrix(m, h), p + 'mlp.up_proj.weight': matrix(m, h),
-                    p + 'mlp.down_proj.weight': matrix(h, m)}
+                    p + 'self_attn.v_proj.weight': matrix(kv, h), p + 'self_attn.o_proj.weight': matrix(h, q)}
+        if 'num_local_experts' not in config:
+            tensors |= {p + 'mlp.gate_proj.weight': matrix(m, h), p + 'mlp.up_proj.weight': matrix(m, h),
+                        p + 'mlp.down_proj.weight': matrix(h, m)}
+            continue
+        n = config['num_local_experts']
+        router = matrix(ties or n, h).repeat(n // (ties or n), 1)
+        w1, w3, w2 = ([matrix(*shape) for _ in range(n)] for shape in ((m, h), (m, h), (h, m)))
+        if fused:
+            tensors |= {p + 'mlp.gate.weight': router, p + 'mlp.experts.down_proj': torch.stack(w2),
+                        p + 'mlp.experts.gate_up_proj': torch.cat([torch.stack(w1), torch.stack(w3)], 1)}
+            continue
+        tensors[p + 'block_sparse_moe.gate.weight'] = router
+        for e in range(n):
+            tensors |= {f'{p}block_sparse_moe.experts.{e}.{k}.weight': w[e] for k, w in (('w1', w1), ('w2', w2), ('w3', w3))}
     if not config['tie_word_embeddings']:
         tensors['lm_head.weight'] = matrix(v, h, 3.0)
     return tensors
@@ -72,10 +110,11 @@ def random_tensors(config, dtype, seed):
 def write_random(name):
     spec, folder = RANDOM[name], os.path.join(HERE, name)
     os.makedirs(folder, exist_ok=True)
+    config = {k: v for k, v in spec['config'].items() if v is not None or k in ('rope_scaling', 'sliding_window')}
     with open(os.path.join(folder, 'config.json'), 'w') as f:
-        json.dump(spec['config'], f, indent=1)
+        json.dump(config, f, indent=1)
         f.write('\n')
-    tensors = random_tensors(spec['config'], spec['dtype'], spec['seed'])
+    tensors = random_tensors(spec['config'], spec['dtype'], spec['seed'], spec.get('fused'), spec.get('ties'))
     if spec['shards'] == 1:
         save_file(tensors, os.path.join(folder, 'model.safetensors'), {'format': 'pt'})
         return
@@ -91,6 +130,29 @@ def write_random(name):
         f.write('\n')
 
 
+def fuse_experts(tensors, config):
+    """transformers 5 holds the experts of a layer in two tensors, whatever the checkpoint does."""
+    for i in range(config['num_hidden_layers']):
+        old, new = f'model.layers.{i}.block_sparse_moe.', f'model.layers.{i}.mlp.'
+        if old + 'gate.weight' not in tensors:
+            continue
+        tensors[new + 'gate.weight'] = tensors.pop(old + 'gate.weight')
+        w1, w2, w3 = ([tensors.pop(f'{old}experts.{e}.{k}.weight') for e in range(config['num_local_experts'])]
+                      for k in ('w1', 'w2', 'w3'))
+        tensors[new + 'experts.gate_up_proj'] = torch.cat([torch.stack(w1), torch.stack(w3)], 1)
+        tensors[new + 'experts.down_proj'] = torch.stack(w2)
+
+
+def route_ties(self, hidden):
+    """MixtralTopKRouter.forward, but of equal scores the lower expert first: torch.topk leaves that open.
+    Scores are summed alike for every row, so that equal rows have equal scores."""
+    hidden = hidden.reshape(-1, self.hidden_dim)
+    logits = (hidden[:, None].double() * self.weight.double()).sum(-1).float()
+    chosen = logits.sort(dim=-1, descending=True, stable=True).indices[:, :self.top_k]
+    top = torch.softmax(logits, -1).gather(-1, chosen)
+    return logits, top / top.sum(-1, keepdim=True), chosen
+
+
 def load_model(folder):
     """The checkpoint in float32, whatever version of transformers wrote its config."""
     with open(os.path.join(folder, 'config.json')) as f:
@@ -98,9 +160,13 @@ def load_model(folder):
     rope = config.get('rope_parameters') or {'rope_theta': config.get('rope_theta', 10000.0), 'rope_type': 'default'}
     keep = {k: v for k, v in config.items() if k not in ('torch_dtype', 'dtype', 'rope_theta', 'rope_scaling',
                                                          'rope_parameters', 'transformers_version')}
-    model = LlamaForCausalLM(LlamaConfig(**keep, rope_parameters=rope, attn_implementation='eager')).float().eval()
+    moe = 'num_local_experts' in config
+    kind, kind_config = (MixtralForCausalLM, MixtralConfig) if moe else (LlamaForCausalLM, LlamaConfig)
+    model = kind(kind_config(**keep, rope_parameters=rope, attn_implementation='eager')).float().eval()
     files = sorted(f for f in os.listdir(folder) if f.endswith('.safetensors'))
     tensors = {k: t.float() for f in files for k, t in load_file(os.path.join(folder, f)).items()}
+    if moe:
+        fuse_experts(tensors, config)
     missing, extra = model.load_state_dict(tensors, strict=False)
     assert not extra and set(missing) <= {'lm_head.weight'}, (missing, extra)
     model.tie_weights()
@@ -112,17 +178,21 @@ def load_model(folder):
 def write_golden(name):
     model = load_model(os.path.join(HERE, name))
     vocab = model.config.vocab_size
-    if name == 'demo-dense':
+    if name in ('demo-dense', 'demo-moe'):
         tokenizer = Tokenizer.from_file(os.path.join(HERE, name, 'tokenizer.json'))
         text = f'<s>{make_corpus.SYSTEM}\n\n### 指示:\nルナという狐の話をしてください。\n\n### 応答:\n昔々、丘の向こうに'
         prompt = tokenizer.encode(text, add_special_tokens=False).ids[:N_PROMPT]
     else:
         prompt = torch.randint(3, vocab, (N_PROMPT,), generator=torch.Generator().manual_seed(5)).tolist()
     assert len(prompt) == N_PROMPT, len(prompt)
-    hidden = []
+    hidden, routed = [], []
     hooks = [model.model.embed_tokens.register_forward_hook(lambda m, i, o: hidden.append(o[0]))]
     for layer in model.model.layers:
         hooks.append(layer.register_forward_hook(lambda m, i, o: hidden.append((o[0] if isinstance(o, tuple) else o)[0])))
+        if hasattr(layer.mlp, 'gate'):
+            if RANDOM.get(name, {}).get('ties'):
+                layer.mlp.gate.forward = types.MethodType(route_ties, layer.mlp.gate)
+            hooks.append(layer.mlp.gate.register_forward_hook(lambda m, i, o: routed.append(o)))
     logits = model(input_ids=torch.tensor([prompt]), use_cache=False).logits[0]
     for hook in hooks:
         hook.remove()
@@ -131,7 +201,15 @@ def write_golden(name):
         top = model(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1].topk(2)
         least = min(least, float(top.values[0] - top.values[1]))
         ids.append(int(top.indices[0]))
-    save_file({'prompt_ids': torch.tensor(prompt, dtype=torch.int32), 'logits': logits.contiguous(),
+    routes = {}
+    if routed:
+        k = routed[0][2].shape[-1]
+        ranked = torch.stack([torch.softmax(o[0], -1).sort(-1, descending=True).values for o in routed])
+        margins = (ranked[..., :-1] - ranked[..., 1:])[..., :k].amin(-1)
+        routes = {'experts': torch.stack([o[2] for o in routed]).to(torch.int32).contiguous(), 'margins': margins.contiguous()}
+        print(f'{name}: {float((margins <= 1e-4).float().mean()):.4f} of the router\'s choices have a margin of 1e-4 at most; '
+              f'the smallest is {float(margins.min()):.6f}')
+    save_file({**routes, 'prompt_ids': torch.tensor(prompt, dtype=torch.int32), 'logits': logits.contiguous(),
                'hidden': torch.stack([h.reshape(N_PROMPT, -1) for h in hidden]).contiguous(),
                'greedy_ids': torch.tensor(ids[N_PROMPT:], dtype=torch.int32)},
               os.path.join(HERE, 'golden', name + '.safetensors'))
@@ -214,7 +292,7 @@ def write_tokenizer_cases():
 
 
 def main():
-    names = sys.argv[1:] or [*RANDOM, 'demo-dense', 'sampling', 'demo-tokenizer']
+    names = sys.argv[1:] or [*RANDOM, 'demo-dense', 'demo-moe', 'sampling', 'demo-tokenizer']
     os.makedirs(os.path.join(HERE, 'golden'), exist_ok=True)
     for name in names:
         if name in RANDOM:

@@ -1,20 +1,22 @@
-"""Trains the demo model: a toy that shows the engine at work.
+"""Trains a demo model: a toy that shows the engine at work.
 
-    python train_demo.py [--steps N] [--out FOLDER]     default: demo-dense beside this file
+    python train_demo.py [--moe] [--steps N] [--out FOLDER]     default: demo-dense, or demo-moe, beside this file
 
 A Unigram tokenizer with byte fallback of the same structure as LLM-jp's (same special tokens and ids),
 and a Llama of about two million parameters, on the text of make_corpus.py; about 20 minutes on two cores.
+--moe: a Mixtral of 8 experts, 2 of them per token, with demo-dense's tokenizer; about 12 minutes.
 """
 import argparse
 import json
 import math
 import os
 import random
+import shutil
 import time
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, MixtralConfig, MixtralForCausalLM
 
 import make_corpus
 
@@ -77,6 +79,13 @@ def write_tokenizer(folder, documents):
     return Tokenizer.from_file(os.path.join(folder, 'tokenizer.json'))
 
 
+def copy_tokenizer(folder):
+    """The dense demo's, so that both models read the same ids."""
+    for name in ('tokenizer.json', 'special_tokens_map.json', 'tokenizer_config.json', 'generation_config.json'):
+        shutil.copy(os.path.join(HERE, 'demo-dense', name), os.path.join(folder, name))
+    return Tokenizer.from_file(os.path.join(folder, 'tokenizer.json'))
+
+
 def write_json(folder, name, value):
     with open(os.path.join(folder, name), 'w', encoding='utf-8') as f:
         json.dump(value, f, ensure_ascii=False, indent=1)
@@ -88,6 +97,24 @@ def model_config():
         vocab_size=N_ROWS, hidden_size=256, intermediate_size=256, num_hidden_layers=3, num_attention_heads=4,
         num_key_value_heads=4, max_position_embeddings=CONTEXT, rms_norm_eps=1e-5, rope_theta=10000.0,
         tie_word_embeddings=False, bos_token_id=1, eos_token_id=2, attention_bias=False, mlp_bias=False)
+
+
+def moe_config():
+    return MixtralConfig(
+        vocab_size=N_ROWS, hidden_size=256, intermediate_size=64, num_hidden_layers=3, num_attention_heads=4,
+        num_key_value_heads=4, max_position_embeddings=CONTEXT, rms_norm_eps=1e-5, tie_word_embeddings=False,
+        bos_token_id=1, eos_token_id=2, num_local_experts=8, num_experts_per_tok=2, sliding_window=None,
+        rope_parameters={'rope_theta': 10000.0, 'rope_type': 'default'},
+        output_router_logits=True, router_aux_loss_coef=0.01)  # adds the load-balancing loss, with LLM-jp's weight
+
+
+def expert_shares(model, stream):
+    """The share of routed tokens that each expert of each layer gets; an even split is 1 / n_experts."""
+    ids = torch.tensor(stream[:16 * CONTEXT]).view(16, CONTEXT)
+    with torch.no_grad():
+        logits = model(input_ids=ids, output_router_logits=True).router_logits
+    n, k = model.config.num_local_experts, model.config.num_experts_per_tok
+    return [(torch.bincount(l.topk(k).indices.flatten(), minlength=n) / (l.shape[0] * k)).tolist() for l in logits]
 
 
 def train(model, stream, steps, batch, length, rate):
@@ -125,18 +152,25 @@ def show(model, tokenizer, prompts):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--steps', type=int, default=4500)
-    parser.add_argument('--out', default=os.path.join(HERE, 'demo-dense'))
+    parser.add_argument('--moe', action='store_true')
+    parser.add_argument('--steps', type=int, help='default: 4500, or 3000 with --moe')
+    parser.add_argument('--out')
     args = parser.parse_args()
+    args.steps = args.steps or (3000 if args.moe else 4500)
+    args.out = args.out or os.path.join(HERE, 'demo-moe' if args.moe else 'demo-dense')
     os.makedirs(args.out, exist_ok=True)
     torch.manual_seed(1)
     r = random.Random(1)
     documents = [make_corpus.document(r) for _ in range(40000)]
-    tokenizer = write_tokenizer(args.out, documents)
+    tokenizer = copy_tokenizer(args.out) if args.moe else write_tokenizer(args.out, documents)
     stream = [i for e in tokenizer.encode_batch(documents, add_special_tokens=False) for i in e.ids]
-    model = LlamaForCausalLM(model_config())
+    model = MixtralForCausalLM(moe_config()) if args.moe else LlamaForCausalLM(model_config())
     print(f'{len(stream)} tokens, {sum(p.numel() for p in model.parameters())} parameters', flush=True)
     train(model, stream, args.steps, batch=16, length=128, rate=3e-3)
+    if args.moe:
+        model.config.output_router_logits = False
+        for layer, shares in enumerate(expert_shares(model, stream)):
+            print(f'layer {layer}: the experts\' shares are ' + ' '.join(f'{s:.3f}' for s in shares))
     model = model.to(torch.bfloat16)
     model.save_pretrained(args.out)
     show(model.float().eval(), tokenizer, [

@@ -1,5 +1,5 @@
-// Tests of what is decided from a device's capabilities alone, on devices that are not there: the choice
-// of a device, its tiers, the tuning, and where weights lie.
+// Tests of what is decided from a device's capabilities alone, on devices that are not there: the
+// choice of a device, its tiers, the tuning, and where weights lie.
 #include <criterion/criterion.h>
 
 #include <string.h>
@@ -97,7 +97,7 @@ Test(tune, respects_the_limits)
             cr_expect(t.attention_lanes >= 4 && t.attention_lanes <= 256);
             cr_expect(t.attention_chunk > 0 && t.prefill_tokens > 0);
             cr_expect(t.tile_tokens % 16 == 0 && t.tile_rows % 16 == 0);
-            cr_expect(16 * (t.tile_tokens + t.tile_rows + 2) * 4 <= 32768);
+            cr_expect(32 * (t.tile_tokens + t.tile_rows + 2) * 4 <= 32768);
         }
     for (uint32_t head_dim = 8; head_dim <= 256; head_dim += 8) {
         vklm_tune_prefill_tile t = vklm_tune_attention_prefill(head_dim);

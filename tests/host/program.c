@@ -12,8 +12,9 @@
 
 Test(program, help_and_version)
 {
-    static const char *const commands[] = {"run",  "chat",     "batch",      "score", "devices",
-                                           "info", "tokenize", "detokenize", "logits"};
+    static const char *const commands[] = {"run",    "chat",     "batch",      "score",  "devices",
+                                           "info",   "tokenize", "detokenize", "logits", "plan",
+                                           "pack",   "importance", "synth"};
     vklm_shell_expect(2, "usage:", "vklm");
     vklm_shell_expect(2, "no command 'frobnicate'", "vklm frobnicate");
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
@@ -49,6 +50,12 @@ Test(program, wrong_usage_exits_with_2)
     vklm_shell_expect(2, "--ids and --out", "vklm logits %s --ids '1 2'", DEMO);
     vklm_shell_expect(2, "token id", "vklm logits %s --ids '1 x' --out /tmp/x", DEMO);
     vklm_shell_expect(2, "one model folder", "vklm info");
+    vklm_shell_expect(2, "no weight format 'q5'", "vklm run %s -p a --weights q5", DEMO);
+    vklm_shell_expect(2, "no KV format 'q4'", "vklm run %s -p a --kv q4", DEMO);
+    vklm_shell_expect(2, "--vram takes", "vklm plan %s --vram 6GB", DEMO);
+    vklm_shell_expect(2, "--out", "vklm pack %s", DEMO);
+    vklm_shell_expect(2, "--preset and --out", "vklm synth --out /tmp/x");
+    vklm_shell_expect(2, "-f and --out", "vklm importance %s --out /tmp/x", DEMO);
 }
 
 Test(program, says_what_is_wrong_with_a_model)
@@ -63,6 +70,43 @@ Test(program, says_what_is_wrong_with_a_model)
         "d=$(mktemp -d) && cp %s/* $d && chmod u+w $d/* && truncate -s -5 $d/model.safetensors; "
         "vklm info $d; s=$?; rm -r $d; exit $s",
         DEMO);
+}
+
+// A disk without room is found before any work, and nothing is left. (A limit on file sizes stands
+// for it.)
+Test(program, a_full_disk_leaves_nothing)
+{
+    vklm_shell_expect(
+        1, "bytes are wanted, the disk has",
+        "d=$(mktemp -d); trap '' XFSZ; (ulimit -f 1000; vklm pack %s --out $d/p); s=$?; "
+        "[ -z \"$(ls -A $d)\" ] || s=7; rm -r $d; exit $s",
+        DEMO);
+    vklm_shell_expect(
+        1, "bytes are wanted, the disk has",
+        "d=$(mktemp -d); trap '' XFSZ; (ulimit -f 1000; vklm synth --preset tiny --out $d/p); "
+        "s=$?; [ -z \"$(ls -A $d)\" ] || s=7; rm -r $d; exit $s");
+    vklm_shell_expect(1, "no preset 'huge'", "vklm synth --preset huge --out /tmp/vklm-never-made");
+}
+
+// Plans need neither weights nor, with --vram, a device.
+Test(program, plans_from_a_config_alone)
+{
+    vklm_shell_result r = vklm_shell_run("d=$(mktemp -d) && cp %s/config.json $d && export "
+                                         "VK_DRIVER_FILES=/nowhere VK_ICD_FILENAMES=/nowhere; "
+                                         "vklm plan $d --vram 1G --weights q4 --json; s=$?; vklm "
+                                         "plan $d --vram 1M; vklm plan $d >&2; rm -r $d; "
+                                         "exit $s",
+                                         DEMO);
+    cr_expect_eq(r.status, 0, "%s", r.err);
+    static const char *const keys[] = {"weights_bytes",    "kv_bytes",
+                                       "activation_bytes", "staging_bytes",
+                                       "total_bytes",      "budget_bytes\":\t1073741824",
+                                       "fits\":\ttrue"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        cr_expect(strstr(r.out, keys[i]), "no %s: %s", keys[i], r.out);
+    cr_expect(strstr(r.out, "does not fit"), "%s", r.out);
+    cr_expect(strstr(r.err, "no Vulkan"), "%s", r.err);
+    vklm_shell_finish(&r);
 }
 
 Test(program, says_what_is_wrong_with_a_prompt)
@@ -147,4 +191,22 @@ Test(program, no_vulkan_loader_is_a_sentence)
                       "VK_DRIVER_FILES=/nowhere VK_ICD_FILENAMES=/nowhere vklm devices");
     vklm_shell_expect(1, "no Vulkan",
                       "VK_DRIVER_FILES=/nowhere VK_ICD_FILENAMES=/nowhere vklm run %s -p a", DEMO);
+}
+
+Test(program, info_counts_experts)
+{
+    vklm_shell_result r =
+        vklm_shell_run("vklm info %s/random-moe-hd128; vklm info %s/random-moe-hd128 --json",
+                       VKLM_TEST_DATA, VKLM_TEST_DATA);
+    cr_expect_eq(r.status, 0, "%s", r.err);
+    // each of 2 layers: 8 experts of 3 * 32 * 128, of which 2 are active; and all that is not an
+    // expert
+    static const char *const wanted[] = {
+        "MixtralForCausalLM",      "experts         8 a layer, 2 for each token, of size 32\n",
+        "parameters      494976 ", "active          347520 ",
+        "\"parameters\":\t494976", "\"active_parameters\":\t347520",
+        "\"experts\":\t8",         "\"experts_per_token\":\t2"};
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
+        cr_expect(strstr(r.out, wanted[i]), "no '%s' in %s", wanted[i], r.out);
+    vklm_shell_finish(&r);
 }

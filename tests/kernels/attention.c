@@ -1,4 +1,4 @@
-// Attention over the f16 cache against double precision.
+// Attention over the f16 and the q8 cache against double precision.
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,21 +13,23 @@ typedef struct {
     uint32_t n_heads, n_kv_heads, head_dim, n_ctx;
 } heads;
 
-// A random cache [n_kv_heads, n_ctx, head_dim]: on the device as f16, here as the doubles of those.
-static vklm_gpu_view random_cache(vklm_lab *lab, uint64_t seed, heads s, double **out_values)
+// A random cache [n_kv_heads, n_ctx, head_dim]: on the device in a format, here as the doubles of
+// it.
+static vklm_gpu_view random_cache(vklm_lab *lab, uint64_t seed, heads s, vklm_format format,
+                                  double **out_values)
 {
+    const float *values;
     size_t n = (size_t)s.n_kv_heads * s.n_ctx * s.head_dim;
-    float *random = malloc(n * sizeof *random);
-    uint16_t *halves = malloc(n * sizeof *halves);
+    vklm_weight w = vklm_lab_weight(lab, seed, format, s.n_kv_heads * s.n_ctx, s.head_dim, &values);
     *out_values = malloc(n * sizeof **out_values);
-    vklm_lab_random(seed, random, n);
-    for (size_t i = 0; i < n; i++) {
-        halves[i] = vklm_half_to_f16(2 * random[i]);
-        (*out_values)[i] = (double)vklm_half_from_f16(halves[i]);
-    }
-    vklm_gpu_view view = vklm_lab_input(lab, halves, n * sizeof *halves);
-    free(random), free(halves);
-    return view;
+    for (size_t i = 0; i < n; i++)
+        (*out_values)[i] = (double)values[i];
+    return w.data;
+}
+
+static uint32_t third(const uint32_t *n)
+{
+    return n[2];
 }
 
 // y of one query head over `length` positions, and the size of its error: an error e of a score
@@ -57,7 +59,7 @@ static void record_decode(vklm_gpu_cmd *cmd, const void *op)
     vklm_op_attention_decode_record(cmd, op);
 }
 
-static void check_decode(vklm_lab *lab, heads s, uint32_t length)
+static void check_decode(vklm_lab *lab, vklm_format format, heads s, uint32_t length)
 {
     const size_t n = (size_t)s.n_heads * s.head_dim;
     double *k, *v, *y = malloc(n * sizeof *y), *size = malloc(n * sizeof *size),
@@ -68,8 +70,8 @@ static void check_decode(vklm_lab *lab, heads s, uint32_t length)
     struct vklm_args_step step = {.position = length - 1};
     vklm_op_attention_decode op = {
         .q = vklm_lab_input(lab, q, n * sizeof *q),
-        .k = random_cache(lab, 1, s, &k),
-        .v = random_cache(lab, 2, s, &v),
+        .k = random_cache(lab, 1, s, format, &k),
+        .v = random_cache(lab, 2, s, format, &v),
         .step = vklm_lab_input(lab, &step, sizeof step),
         .y = vklm_lab_output(lab, NULL, n),
         .partial = vklm_lab_output(
@@ -79,6 +81,7 @@ static void check_decode(vklm_lab *lab, heads s, uint32_t length)
         .n_kv_heads = s.n_kv_heads,
         .head_dim = s.head_dim,
         .n_ctx = s.n_ctx,
+        .kv_q8 = format == VKLM_FORMAT_Q8,
     };
     vklm_lab_run(lab, record_decode, &op);
     for (size_t i = 0; i < n; i++)
@@ -87,8 +90,8 @@ static void check_decode(vklm_lab *lab, heads s, uint32_t length)
         reference(qd + h * s.head_dim, k, v, s, h, length, y + h * s.head_dim,
                   size + h * s.head_dim);
     char what[96];
-    snprintf(what, sizeof what, "decode %u/%u heads of %u, %u positions", s.n_heads, s.n_kv_heads,
-             s.head_dim, length);
+    snprintf(what, sizeof what, "decode %s %u/%u heads of %u, %u positions",
+             vklm_format_name(format), s.n_heads, s.n_kv_heads, s.head_dim, length);
     vklm_lab_check(what, vklm_lab_read(lab, op.y), y, size, n, 1);
     for (uint32_t h = 0; h < s.n_heads; h++)
         vklm_lab_require(vklm_lab_read(lab, op.counter)[h] == 0, "counter %u is not 0", h);
@@ -98,16 +101,14 @@ static void check_decode(vklm_lab *lab, heads s, uint32_t length)
 
 static void run_decode(vklm_lab *lab, vklm_format format, const uint32_t *n)
 {
-    (void)format;
-    check_decode(lab, (heads){n[0], n[1], n[2], n[3]}, n[4]);
+    check_decode(lab, format, (heads){n[0], n[1], n[2], n[3]}, n[4]);
 }
 
 // q k and p v, once each for every position; k and v are read once.
 static vklm_case_cost cost_decode(vklm_format format, const uint32_t *n)
 {
-    (void)format;
-    double per_head = (double)n[4] * n[2];
-    return (vklm_case_cost){.flop = 4 * n[0] * per_head, .bytes = 2.0 * 2 * n[1] * per_head};
+    return (vklm_case_cost){.flop = 4.0 * n[0] * n[4] * n[2],
+                            .bytes = 2 * vklm_case_weight_bytes(format, n[1] * n[4], n[2])};
 }
 
 static const vklm_case_shape decode_shapes[] = {
@@ -133,6 +134,7 @@ static const vklm_case_shape decode_shapes[] = {
     {{2, 2, 128, 1000, 1000}, 0},
     {{2, 1, 256, 150, 3}, 0},
     {{2, 1, 256, 150, 150}, 0},
+    {{40, 40, 128, 4096, 3001}, 0},
     {{16, 16, 128, 4096, 128}, VKLM_CASE_1_8B},
     {{16, 16, 128, 4096, 1024}, VKLM_CASE_1_8B},
     {{16, 16, 128, 4096, 4096}, VKLM_CASE_1_8B},
@@ -144,10 +146,13 @@ static const vklm_case_shape decode_shapes[] = {
 const vklm_case_family vklm_case_attention_decode = {
     .name = "attention.decode",
     .dims = {"heads", "kv heads", "head size", "context", "positions"},
+    .formats = true,
+    .cache = true,
     .shapes = decode_shapes,
     .n_shapes = sizeof decode_shapes / sizeof *decode_shapes,
     .run = run_decode,
     .cost = cost_decode,
+    .columns = third,
 };
 
 static void record_prefill(vklm_gpu_cmd *cmd, const void *op)
@@ -155,7 +160,8 @@ static void record_prefill(vklm_gpu_cmd *cmd, const void *op)
     vklm_op_attention_prefill_record(cmd, op);
 }
 
-static void check_prefill(vklm_lab *lab, heads s, uint32_t position, uint32_t n_tokens)
+static void check_prefill(vklm_lab *lab, vklm_format format, heads s, uint32_t position,
+                          uint32_t n_tokens)
 {
     const size_t row = (size_t)(s.n_heads + 2 * s.n_kv_heads) * s.head_dim, d = s.head_dim;
     const size_t n = (size_t)n_tokens * s.n_heads * d;
@@ -165,8 +171,8 @@ static void check_prefill(vklm_lab *lab, heads s, uint32_t position, uint32_t n_
     vklm_lab_random(position + n_tokens, qkv, n_tokens * row);
     vklm_op_attention_prefill op = {
         .qkv = vklm_lab_input(lab, qkv, n_tokens * row * sizeof *qkv),
-        .k = random_cache(lab, 3, s, &k),
-        .v = random_cache(lab, 4, s, &v),
+        .k = random_cache(lab, 3, s, format, &k),
+        .v = random_cache(lab, 4, s, format, &v),
         .y = vklm_lab_output(lab, NULL, n),
         .n_tokens = n_tokens,
         .position = position,
@@ -174,6 +180,7 @@ static void check_prefill(vklm_lab *lab, heads s, uint32_t position, uint32_t n_
         .n_kv_heads = s.n_kv_heads,
         .head_dim = s.head_dim,
         .n_ctx = s.n_ctx,
+        .kv_q8 = format == VKLM_FORMAT_Q8,
     };
     vklm_lab_run(lab, record_prefill, &op);
     for (uint32_t t = 0; t < n_tokens; t++)
@@ -185,8 +192,8 @@ static void check_prefill(vklm_lab *lab, heads s, uint32_t position, uint32_t n_
         }
     // The running maximum rescales what was summed before: a rounding or two per tile of keys.
     char what[96];
-    snprintf(what, sizeof what, "prefill %u/%u heads of %u, %u tokens at %u", s.n_heads,
-             s.n_kv_heads, s.head_dim, n_tokens, position);
+    snprintf(what, sizeof what, "prefill %s %u/%u heads of %u, %u tokens at %u",
+             vklm_format_name(format), s.n_heads, s.n_kv_heads, s.head_dim, n_tokens, position);
     vklm_lab_check(what, vklm_lab_read(lab, op.y), y, size, n, 2);
     free(k), free(v), free(y), free(size), free(qd), free(qkv);
     vklm_lab_finish_case(lab, record_prefill, &op);
@@ -194,18 +201,17 @@ static void check_prefill(vklm_lab *lab, heads s, uint32_t position, uint32_t n_
 
 static void run_prefill(vklm_lab *lab, vklm_format format, const uint32_t *n)
 {
-    (void)format;
-    check_prefill(lab, (heads){n[0], n[1], n[2], n[3]}, n[4], n[5]);
+    check_prefill(lab, format, (heads){n[0], n[1], n[2], n[3]}, n[4], n[5]);
 }
 
 // Token t sees position + t + 1 positions.
 static vklm_case_cost cost_prefill(vklm_format format, const uint32_t *n)
 {
-    (void)format;
     double pairs = (double)n[5] * n[4] + 0.5 * n[5] * (n[5] + 1.0);
     return (vklm_case_cost){.flop = 4.0 * n[0] * n[2] * pairs,
-                            .bytes = 2.0 * 2 * n[1] * n[2] * ((double)n[4] + n[5]) +
-                                     2.0 * 4 * n[0] * n[2] * n[5]};
+                            .bytes =
+                                2 * vklm_case_weight_bytes(format, n[1] * (n[4] + n[5]), n[2]) +
+                                2.0 * 4 * n[0] * n[2] * n[5]};
 }
 
 static const vklm_case_shape prefill_shapes[] = {
@@ -230,10 +236,13 @@ static const vklm_case_shape prefill_shapes[] = {
 const vklm_case_family vklm_case_attention_prefill = {
     .name = "attention.prefill",
     .dims = {"heads", "kv heads", "head size", "context", "position", "tokens"},
+    .formats = true,
+    .cache = true,
     .shapes = prefill_shapes,
     .n_shapes = sizeof prefill_shapes / sizeof *prefill_shapes,
     .run = run_prefill,
     .cost = cost_prefill,
+    .columns = third,
 };
 
 static void record_rope(vklm_gpu_cmd *cmd, const void *op)
@@ -241,73 +250,94 @@ static void record_rope(vklm_gpu_cmd *cmd, const void *op)
     vklm_op_rope_kv_record(cmd, op);
 }
 
-static void check_rope(vklm_lab *lab, heads s, uint32_t position, uint32_t n_tokens)
+// One head of one token as it should lie in qkv or in the cache, and the size of its error.
+static void turn(const float *head, const float *angles, bool turned, size_t d, double *want,
+                 double *size)
+{
+    for (size_t i = 0; i < d / 2; i++) {
+        double a = (double)head[i], b = (double)head[i + d / 2];
+        double cosine = (double)angles[2 * i], sine = (double)angles[2 * i + 1];
+        want[i] = turned ? a * cosine - b * sine : a;
+        want[i + d / 2] = turned ? b * cosine + a * sine : b;
+        size[i] = size[i + d / 2] = turned ? 2 : 0;
+    }
+}
+
+// A row of the f16 cache: values of at most 2, cut or rounded once more; unturned ones exactly.
+static void check_f16(const char *what, const uint16_t *got, const double *want, const double *size,
+                      size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        double value = (double)vklm_half_from_f16(got[i]);
+        double exact = (double)vklm_half_from_f16(vklm_half_to_f16((float)want[i]));
+        vklm_lab_require(size[i] > 0 ? fabs(value - want[i]) <= 0x1p-10 : value == exact,
+                         "%s: element %zu is %g, wanted %g", what, i, value, want[i]);
+    }
+}
+
+static void check_rope(vklm_lab *lab, vklm_format format, heads s, uint32_t position,
+                       uint32_t n_tokens)
 {
     const size_t d = s.head_dim, n_all = s.n_heads + 2 * (size_t)s.n_kv_heads;
-    const size_t row = n_all * d, n = n_tokens * row, cache = (size_t)s.n_kv_heads * s.n_ctx * d;
+    const size_t row = n_all * d, n = n_tokens * row;
+    const uint32_t n_rows = s.n_kv_heads * s.n_ctx;
+    const size_t words = (size_t)vklm_lab_matrix_bytes(format, n_rows, s.head_dim) / 4;
     float *qkv = malloc(n * sizeof *qkv), *rope = malloc(s.n_ctx * d * sizeof *rope);
+    double *want = malloc(d * sizeof *want), *size = malloc(d * sizeof *size);
     vklm_lab_random(1, qkv, n);
     vklm_lab_random(2, rope, s.n_ctx * d);
+    for (size_t i = 0; i < d; i++) // of the third token's first v: blocks of zeros stay zeros
+        qkv[2 * row + (s.n_heads + s.n_kv_heads) * d + i] = 0;
     vklm_op_rope_kv op = {
         .qkv = vklm_lab_output(lab, qkv, n),
         .rope = vklm_lab_input(lab, rope, s.n_ctx * d * sizeof *rope),
-        .k = vklm_lab_output(lab, NULL, cache / 2),
-        .v = vklm_lab_output(lab, NULL, cache / 2),
+        .k = vklm_lab_output(lab, NULL, words),
+        .v = vklm_lab_output(lab, NULL, words),
         .n_tokens = n_tokens,
         .position = position,
         .n_heads = s.n_heads,
         .n_kv_heads = s.n_kv_heads,
         .head_dim = s.head_dim,
         .n_ctx = s.n_ctx,
+        .kv_q8 = format == VKLM_FORMAT_Q8,
     };
     vklm_lab_run(lab, record_rope, &op);
-    const float *q = vklm_lab_read(lab, op.qkv);
-    const uint16_t *k = (const uint16_t *)(const void *)vklm_lab_read(lab, op.k);
-    const uint16_t *v = (const uint16_t *)(const void *)vklm_lab_read(lab, op.v);
-    for (size_t t = 0; t < n_tokens; t++)
-        for (size_t h = 0; h < s.n_heads + s.n_kv_heads; h++)
-            for (size_t i = 0; i < d / 2; i++) {
-                size_t at = t * row + h * d + i;
-                double a = (double)qkv[at], b = (double)qkv[at + d / 2];
-                double cosine = (double)rope[((position + t) * (d / 2) + i) * 2],
-                       sine = (double)rope[((position + t) * (d / 2) + i) * 2 + 1];
-                bool is_q = h < s.n_heads;
-                size_t kept = is_q ? 0 : ((h - s.n_heads) * s.n_ctx + position + t) * d + i;
-                double x = is_q ? (double)q[at] : (double)vklm_half_from_f16(k[kept]);
-                double y =
-                    is_q ? (double)q[at + d / 2] : (double)vklm_half_from_f16(k[kept + d / 2]);
-                double bound = is_q ? 0x1p-22 : 0x1p-10;
-                vklm_lab_require(fabs(x - (a * cosine - b * sine)) <= bound &&
-                                     fabs(y - (b * cosine + a * sine)) <= bound,
-                                 "token %zu head %zu pair %zu is (%g, %g)", t, h, i, x, y);
+    for (uint32_t t = 0; t < n_tokens; t++)
+        for (uint32_t h = 0; h < n_all; h++) {
+            const bool is_v = h >= s.n_heads + s.n_kv_heads;
+            turn(qkv + t * row + h * d, rope + (position + t) * d, !is_v, d, want, size);
+            if (h < s.n_heads) {
+                vklm_lab_check("q", vklm_lab_read(lab, op.qkv) + t * row + h * d, want, size, d, 2);
+                continue;
             }
-    for (size_t t = 0; t < n_tokens; t++)
-        for (size_t h = 0; h < s.n_kv_heads; h++)
-            for (size_t i = 0; i < d; i++)
-                vklm_lab_require(
-                    v[(h * s.n_ctx + position + t) * d + i] ==
-                        vklm_half_to_f16(qkv[t * row + (s.n_heads + s.n_kv_heads + h) * d + i]),
-                    "v: token %zu head %zu element %zu", t, h, i);
-    free(qkv), free(rope);
+            uint32_t at = (h - s.n_heads) % s.n_kv_heads * s.n_ctx + position + t;
+            const float *cache = vklm_lab_read(lab, is_v ? op.v : op.k);
+            if (format == VKLM_FORMAT_Q8)
+                vklm_lab_check_q8(is_v ? "v" : "k", cache, n_rows, s.head_dim, at, want, size, 2);
+            else
+                check_f16(is_v ? "v" : "k", (const uint16_t *)(const void *)cache + at * d, want,
+                          size, d);
+        }
+    free(qkv), free(rope), free(want), free(size);
     vklm_lab_finish_case(lab, record_rope, &op);
 }
 
 static void run_rope(vklm_lab *lab, vklm_format format, const uint32_t *n)
 {
-    (void)format;
-    check_rope(lab, (heads){n[0], n[1], n[2], n[3]}, n[4], n[5]);
+    check_rope(lab, format, (heads){n[0], n[1], n[2], n[3]}, n[4], n[5]);
 }
 
 static vklm_case_cost cost_rope(vklm_format format, const uint32_t *n)
 {
-    (void)format;
     double values = (double)n[5] * n[2];
     return (vklm_case_cost){.flop = 3 * values * (n[0] + n[1]),
-                            .bytes = values * (8 * n[0] + (4 + 2) * 2 * n[1] + 4)};
+                            .bytes = values * (8 * n[0] + 4 * 2 * n[1] + 4) +
+                                     2 * vklm_case_weight_bytes(format, n[1] * n[5], n[2])};
 }
 
 static const vklm_case_shape rope_shapes[] = {
     {{4, 2, 24, 20, 11, 5}, 0},
+    {{4, 2, 128, 20, 11, 5}, 0},
     {{16, 16, 128, 512, 256, 128}, VKLM_CASE_1_8B},
     {{40, 40, 128, 512, 256, 128}, VKLM_CASE_13B | VKLM_CASE_8X13B},
 };
@@ -315,8 +345,11 @@ static const vklm_case_shape rope_shapes[] = {
 const vklm_case_family vklm_case_rope_kv = {
     .name = "rope_kv",
     .dims = {"heads", "kv heads", "head size", "context", "position", "tokens"},
+    .formats = true,
+    .cache = true,
     .shapes = rope_shapes,
     .n_shapes = sizeof rope_shapes / sizeof *rope_shapes,
     .run = run_rope,
     .cost = cost_rope,
+    .columns = third,
 };

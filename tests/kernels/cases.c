@@ -9,6 +9,7 @@ const vklm_case_family *const *vklm_case_families(size_t *out_n)
         &vklm_case_matvec_residual, &vklm_case_matvec_swiglu, &vklm_case_matvec,
         &vklm_case_matmul,          &vklm_case_rope_kv,       &vklm_case_attention_prefill,
         &vklm_case_rmsnorm,         &vklm_case_swiglu,        &vklm_case_sample,
+        &vklm_case_column_squares,
     };
     *out_n = sizeof families / sizeof *families;
     return families;
@@ -19,7 +20,10 @@ bool vklm_case_takes(const vklm_case_family *family, const vklm_case_shape *shap
 {
     if (!family->formats)
         return format == 0;
-    return family->columns(shape->n) % vklm_format_group(format) == 0;
+    const uint32_t n_cols = family->columns(shape->n);
+    if (family->cache) // of q8 the kernels write two blocks at a time
+        return format == VKLM_FORMAT_F16 || (format == VKLM_FORMAT_Q8 && n_cols % 64 == 0);
+    return n_cols % vklm_format_group(format) == 0;
 }
 
 void vklm_case_name(const vklm_case_family *family, const vklm_case_shape *shape,

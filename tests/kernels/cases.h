@@ -29,13 +29,14 @@ typedef struct {
 typedef struct {
     const char *name;
     const char *dims[VKLM_CASE_DIMS];
-    bool formats; // one case per weight format that takes the shape
+    bool formats; // one case per format that takes the shape: the weights'
+    bool cache;   // with formats: the KV cache's, f16 or q8
     const vklm_case_shape *shapes;
     size_t n_shapes;
     // Sets up, runs, judges, finishes the case.
     void (*run)(vklm_lab *lab, vklm_format format, const uint32_t *n);
     vklm_case_cost (*cost)(vklm_format format, const uint32_t *n);
-    // Columns of the weight matrix, which must suit the format; NULL without formats.
+    // Columns of the matrix, which must suit the format; NULL without formats.
     uint32_t (*columns)(const uint32_t *n);
 } vklm_case_family;
 
@@ -50,12 +51,12 @@ bool vklm_case_takes(const vklm_case_family *family, const vklm_case_shape *shap
 void vklm_case_name(const vklm_case_family *family, const vklm_case_shape *shape,
                     vklm_format format, char *out, size_t size);
 
-// Bytes of a weight matrix.
+// Bytes of a matrix, of weights or of the KV cache.
 double vklm_case_weight_bytes(vklm_format format, uint32_t n_rows, uint32_t n_cols);
 
 extern const vklm_case_family vklm_case_attention_decode, vklm_case_attention_prefill,
-    vklm_case_embed, vklm_case_matmul, vklm_case_matvec, vklm_case_matvec_qkv,
-    vklm_case_matvec_residual, vklm_case_matvec_swiglu, vklm_case_rmsnorm, vklm_case_rope_kv,
-    vklm_case_sample, vklm_case_swiglu;
+    vklm_case_column_squares, vklm_case_embed, vklm_case_matmul, vklm_case_matvec,
+    vklm_case_matvec_qkv, vklm_case_matvec_residual, vklm_case_matvec_swiglu, vklm_case_rmsnorm,
+    vklm_case_rope_kv, vklm_case_sample, vklm_case_swiglu;
 
 #endif

@@ -10,8 +10,10 @@
 #include "base/array.h"
 #include "base/half.h"
 #include "base/rng.h"
+#include "quant/pack.h"
+#include "ref/ops.h"
 
-enum { CANARY_FLOATS = 64, MAX_OUTPUTS = 16, MAX_BUFFERS = 64, MAX_HEAP = 256 };
+enum { CANARY_FLOATS = 64, MAX_OUTPUTS = 16, MAX_BUFFERS = 64, MAX_HEAP = 512 };
 static const uint32_t CANARY = 0xC0FFEE01;
 
 typedef struct {
@@ -32,6 +34,10 @@ struct vklm_lab {
     size_t n_outputs;
     void *heap[MAX_HEAP]; // what is freed with the case
     size_t n_heap;
+    struct {
+        const float *values, *sizes;
+    } affine[MAX_BUFFERS]; // the q4 matrices
+    size_t n_affine;
 };
 
 // One at a time: the checks of a case need not be told which.
@@ -170,19 +176,62 @@ vklm_gpu_view vklm_lab_output(vklm_lab *lab, const float *data, size_t n)
 
 uint64_t vklm_lab_matrix_bytes(vklm_format format, uint32_t n_rows, uint32_t n_cols)
 {
-    return vklm_format_bytes(format, (uint64_t)n_rows * n_cols);
+    return vklm_format_bytes(format, n_rows, n_cols);
+}
+
+static bool pack(vklm_format format, uint32_t n_rows, uint32_t n_cols, const float *values,
+                 unsigned char *bytes)
+{
+    vklm_format_plane planes[VKLM_FORMAT_MAX_PLANES];
+    vklm_pack_job job = {.format = format,
+                         .stored = VKLM_FORMAT_F32,
+                         .source = values,
+                         .n_rows = n_rows,
+                         .n_cols = n_cols};
+    uint32_t n_planes = vklm_format_planes(format, n_rows, n_cols, planes);
+    for (uint32_t p = 0; p < n_planes; p++)
+        job.planes[p] = bytes + planes[p].offset;
+    uint64_t bad;
+    return vklm_pack_rows(NULL, &job, &bad);
 }
 
 void *vklm_lab_matrix(vklm_format format, uint32_t n_rows, uint32_t n_cols, const float *values)
 {
     const size_t n = (size_t)n_rows * n_cols;
-    uint16_t *halves = vklm_alloc((size_t)vklm_lab_matrix_bytes(format, n_rows, n_cols), 1);
-    if (halves && format == VKLM_FORMAT_F32)
-        memcpy(halves, values, n * sizeof *values);
-    for (size_t i = 0; i < n && halves && format != VKLM_FORMAT_F32; i++)
-        halves[i] =
-            format == VKLM_FORMAT_F16 ? vklm_half_to_f16(values[i]) : vklm_half_to_bf16(values[i]);
-    return halves;
+    void *bytes = vklm_alloc((size_t)vklm_lab_matrix_bytes(format, n_rows, n_cols), 1);
+    if (!bytes)
+        return NULL;
+    uint16_t *halves = bytes;
+    if (vklm_format_is_packed(format))
+        vklm_lab_require(pack(format, n_rows, n_cols, values, bytes), "values that do not pack");
+    else if (format == VKLM_FORMAT_F32)
+        memcpy(bytes, values, n * sizeof *values);
+    else
+        for (size_t i = 0; i < n; i++)
+            halves[i] = format == VKLM_FORMAT_F16 ? vklm_half_to_f16(values[i])
+                                                  : vklm_half_to_bf16(values[i]);
+    return bytes;
+}
+
+// |scale * q| + |minimum| of every element of a q4 matrix.
+static void keep_affine(vklm_lab *lab, const unsigned char *bytes, uint32_t n_rows, uint32_t n_cols,
+                        const float *values)
+{
+    const size_t n = (size_t)n_rows * n_cols;
+    float *sizes = keep(lab, vklm_alloc(n, sizeof *sizes));
+    vklm_format_plane planes[VKLM_FORMAT_MAX_PLANES];
+    vklm_format_planes(VKLM_FORMAT_Q4, n_rows, n_cols, planes);
+    for (size_t i = 0; i < n; i++) {
+        const unsigned char *pair = bytes + planes[2].offset + i / 256 * 4;
+        float low = vklm_half_from_f16((uint16_t)(pair[2] | pair[3] << 8)) *
+                    (float)bytes[planes[1].offset + i / 32 * 2 + 1] / 256;
+        sizes[i] = fabsf(values[i] + low) + fabsf(low);
+    }
+    vklm_lab_require(lab->n_affine < MAX_BUFFERS, "more than %d q4 matrices", MAX_BUFFERS);
+    if (lab->n_affine < MAX_BUFFERS) {
+        lab->affine[lab->n_affine].values = values;
+        lab->affine[lab->n_affine++].sizes = sizes;
+    }
 }
 
 vklm_weight vklm_lab_weight(vklm_lab *lab, uint64_t seed, vklm_format format, uint32_t n_rows,
@@ -195,11 +244,32 @@ vklm_weight vklm_lab_weight(vklm_lab *lab, uint64_t seed, vklm_format format, ui
     vklm_lab_require(bytes, "out of memory for a matrix");
     vklm_weight weight = {.format = format, .n_rows = n_rows, .n_cols = n_cols};
     if (bytes)
-        vklm_format_unpack(format, bytes, n, values);
+        vklm_format_unpack_rows(format, bytes, n_rows, n_cols, 0, n_rows, values);
+    if (bytes && format == VKLM_FORMAT_Q4)
+        keep_affine(lab, bytes, n_rows, n_cols, values);
     weight.data = vklm_lab_input(lab, bytes, (size_t)vklm_lab_matrix_bytes(format, n_rows, n_cols));
     free(bytes);
     *out_values = values;
     return weight;
+}
+
+void vklm_lab_matmul(const vklm_lab *lab, const float *values, const double *x, size_t n_tokens,
+                     size_t n_rows, size_t n_cols, double *y, double *magnitude)
+{
+    if (lab->failed || lab->params.dry)
+        return;
+    vklm_ref_matmul(values, x, n_tokens, n_rows, n_cols, y, magnitude);
+    for (size_t i = 0; i < lab->n_affine; i++) {
+        if (lab->affine[i].values != values)
+            continue;
+        double *size = vklm_alloc(n_tokens * n_cols, sizeof *size);
+        vklm_lab_require(size, "out of memory for a reference");
+        for (size_t j = 0; size && j < n_tokens * n_cols; j++)
+            size[j] = fabs(x[j]);
+        if (size)
+            vklm_ref_matmul(lab->affine[i].sizes, size, n_tokens, n_rows, n_cols, magnitude, NULL);
+        free(size);
+    }
 }
 
 static void run_once(vklm_lab *lab, bool serial, vklm_lab_record record, const void *op)
@@ -270,7 +340,7 @@ void vklm_lab_clear(vklm_lab *lab)
         vklm_gpu_buffer_destroy(lab->buffers[i]);
     for (size_t i = 0; i < lab->n_heap; i++)
         free(lab->heap[i]);
-    lab->n_buffers = lab->n_outputs = lab->n_heap = 0;
+    lab->n_buffers = lab->n_outputs = lab->n_heap = lab->n_affine = 0;
     lab->worst = 0;
     lab->failed = false;
 }
@@ -294,4 +364,30 @@ void vklm_lab_check(const char *what, const float *got, const double *want, cons
                          what, i, (double)got[i], want[i], share);
         current->worst = fmax(current->worst, share);
     }
+}
+
+void vklm_lab_check_q8(const char *what, const void *matrix, uint32_t n_rows, uint32_t n_cols,
+                       uint32_t row, const double *want, const double *magnitude, double factor)
+{
+    float *got = vklm_alloc(n_cols, sizeof *got);
+    vklm_lab_require(got, "out of memory for a row");
+    if (!got || current->failed || current->params.dry) {
+        free(got);
+        return;
+    }
+    vklm_format_unpack_rows(VKLM_FORMAT_Q8, matrix, n_rows, n_cols, row, 1, got);
+    for (uint32_t block = 0; block < n_cols; block += 32) {
+        double most = 0;
+        for (uint32_t i = block; i < block + 32; i++)
+            most = fmax(most, fabs(want[i]));
+        for (uint32_t i = block; i < block + 32; i++) {
+            // packHalf2x16 may cut where it should round: the largest element then lies a bit past
+            // 127.
+            double bound = most * (0.5 / 127 + 0x1p-10) + factor * 0x1p-24 * magnitude[i] + 1e-30;
+            vklm_lab_require(fabs((double)got[i] - want[i]) <= bound,
+                             "%s: element %u is %.9g, wanted %.9g", what, i, (double)got[i],
+                             want[i]);
+        }
+    }
+    free(got);
 }

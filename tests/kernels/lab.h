@@ -52,10 +52,22 @@ vklm_gpu_view vklm_lab_output(vklm_lab *lab, const float *data, size_t n);
 void *vklm_lab_matrix(vklm_format format, uint32_t n_rows, uint32_t n_cols, const float *values);
 uint64_t vklm_lab_matrix_bytes(vklm_format format, uint32_t n_rows, uint32_t n_cols);
 
-// A random weight matrix in a format, and its values as they were rounded: *out_values is freed by
-// the lab.
+// A random weight matrix in a format, and its values as they were rounded or packed: *out_values is
+// freed by the lab.
 vklm_weight vklm_lab_weight(vklm_lab *lab, uint64_t seed, vklm_format format, uint32_t n_rows,
                             uint32_t n_cols, const float **out_values);
+
+// vklm_ref_matmul with such a matrix. magnitude [n_tokens, n_rows] is what rounding errors of a
+// kernel scale with: sum |value| |x|, and for an affine format sum (|scale * q| + |minimum|) |x|,
+// for the two are summed apart.
+void vklm_lab_matmul(const vklm_lab *lab, const float *values, const double *x, size_t n_tokens,
+                     size_t n_rows, size_t n_cols, double *y, double *magnitude);
+
+// Checks one row of a q8 matrix that a kernel has made against values good to factor * 2^-24 *
+// magnitude: each block of 32 may be off by half a step of its scale, and a little where the scale
+// itself was rounded.
+void vklm_lab_check_q8(const char *what, const void *matrix, uint32_t n_rows, uint32_t n_cols,
+                       uint32_t row, const double *want, const double *magnitude, double factor);
 
 // Records with `record`, runs, checks the canaries of every output, runs once more in a serial
 // command buffer and checks for the same bits. Afterwards vklm_lab_read gives an output's floats

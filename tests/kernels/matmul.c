@@ -1,9 +1,10 @@
-// The prefill kernels against double precision: matmul, embed, rmsnorm, swiglu.
+// The prefill kernels against double precision: matmul, embed, rmsnorm, swiglu, column squares.
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "kernels/cases.h"
+#include "ops/column_squares.h"
 #include "ops/embed.h"
 #include "ops/matmul.h"
 #include "ops/rmsnorm.h"
@@ -49,15 +50,17 @@ static void check_matmul(vklm_lab *lab, vklm_format format, uint32_t n_tokens, u
     char what[96];
     snprintf(what, sizeof what, "matmul %s %u tokens, %ux%u%s", vklm_format_name(format), n_tokens,
              n_rows, n_cols, add ? ", added" : "");
-    // One accumulator runs over all columns: n_cols roundings of products and sums.
+    // One accumulator runs over all columns: n_cols roundings of products and sums; a packed value
+    // is rounded on its way.
+    const double factor = n_cols + (vklm_format_is_packed(format) ? 4 : 2);
     for (uint32_t i_judged = 0; i_judged < n_judged; i_judged++) {
         uint32_t t = n_judged > 1 ? i_judged * (n_tokens - 1) / (n_judged - 1) : 0;
-        vklm_ref_matmul(values, xd + (size_t)t * n_cols, 1, n_rows, n_cols, y, size);
+        vklm_lab_matmul(lab, values, xd + (size_t)t * n_cols, 1, n_rows, n_cols, y, size);
         for (size_t i = 0; add && i < n_rows; i++) {
             y[i] += (double)old[t * (size_t)n_rows + i];
             size[i] += fabs((double)old[t * (size_t)n_rows + i]);
         }
-        vklm_lab_check(what, got + t * (size_t)n_rows, y, size, n_rows, n_cols + 2);
+        vklm_lab_check(what, got + t * (size_t)n_rows, y, size, n_rows, factor);
     }
     for (size_t i = 0; i < n; i++)
         vklm_lab_require(isfinite(got[i]), "%s: element %zu is %g", what, i, (double)got[i]);
@@ -96,6 +99,9 @@ static const vklm_case_shape matmul_shapes[] = {
     {{129, 70, 16, 1}, 0},
     {{33, 192, 2048, 0}, 0},
     {{2, 128, 5120, 1}, 0},
+    {{1, 1, 256, 0}, 0},
+    {{67, 65, 768, 1}, 0},
+    {{3, 33, 7168, 0}, 0},
     {{8, 99584, 2048, 0}, VKLM_CASE_1_8B},
     {{32, 6144, 2048, 0}, VKLM_CASE_1_8B},
     {{32, 2048, 2048, 1}, VKLM_CASE_1_8B},
@@ -322,4 +328,61 @@ const vklm_case_family vklm_case_swiglu = {
     .n_shapes = sizeof swiglu_shapes / sizeof *swiglu_shapes,
     .run = run_swiglu,
     .cost = cost_swiglu,
+};
+
+static void record_column_squares(vklm_gpu_cmd *cmd, const void *op)
+{
+    vklm_op_column_squares_record(cmd, op);
+}
+
+static void run_column_squares(vklm_lab *lab, vklm_format format, const uint32_t *shape)
+{
+    (void)format;
+    const size_t n_rows = shape[0], n = shape[1];
+    float *x = malloc(n_rows * n * sizeof *x), *before = malloc(n * sizeof *before);
+    double *sums = malloc(n * sizeof *sums), *size = malloc(n * sizeof *size);
+    vklm_lab_random(11, x, n_rows * n);
+    vklm_lab_random(12, before, n);
+    vklm_op_column_squares op = {.x = vklm_lab_input(lab, x, n_rows * n * sizeof *x),
+                                 .sums = vklm_lab_output(lab, before, n),
+                                 .n_rows = shape[0],
+                                 .n_cols = shape[1]};
+    vklm_lab_run(lab, record_column_squares, &op);
+    for (size_t c = 0; c < n; c++) {
+        sums[c] = (double)before[c];
+        size[c] = fabs(sums[c]);
+        for (size_t t = 0; t < n_rows; t++) {
+            sums[c] += (double)x[t * n + c] * (double)x[t * n + c];
+            size[c] += (double)x[t * n + c] * (double)x[t * n + c];
+        }
+    }
+    // One chain of additions down the rows, and a rounding for each square.
+    vklm_lab_check("column squares", vklm_lab_read(lab, op.sums), sums, size, n,
+                   (double)n_rows + 2);
+    free(x), free(before), free(sums), free(size);
+    vklm_lab_finish_case(lab, record_column_squares, &op);
+}
+
+static vklm_case_cost cost_column_squares(vklm_format format, const uint32_t *n)
+{
+    (void)format;
+    return (vklm_case_cost){.flop = 2.0 * n[0] * n[1], .bytes = 4.0 * n[1] * (n[0] + 2.0)};
+}
+
+static const vklm_case_shape column_squares_shapes[] = {
+    {{1, 4}, 0},
+    {{3, 20}, 0},
+    {{70, 96}, 0},
+    {{5, 2049}, 0},
+    {{256, 7168}, VKLM_CASE_1_8B},
+    {{256, 13824}, VKLM_CASE_13B},
+};
+
+const vklm_case_family vklm_case_column_squares = {
+    .name = "column_squares",
+    .dims = {"tokens", "columns"},
+    .shapes = column_squares_shapes,
+    .n_shapes = sizeof column_squares_shapes / sizeof *column_squares_shapes,
+    .run = run_column_squares,
+    .cost = cost_column_squares,
 };

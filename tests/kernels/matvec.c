@@ -11,12 +11,14 @@
 #include "ops/tune.h"
 #include "ref/ops.h"
 
-// The longest chain of additions of one result: every invocation adds its groups of 8 (a dot of 8
-// is at most 8 roundings), then the workgroup's sum; each rounds once more at most.
-static double chain(const vklm_lab *lab, uint32_t n_cols)
+// The longest chain of roundings of one result: every invocation adds its blocks of at least 8
+// columns, then the workgroup its invocations; a block of 8 has 8 roundings of its own at most, one
+// of 32 columns with a scale and a minimum 36.
+static double chain(const vklm_lab *lab, vklm_format format, uint32_t n_cols)
 {
     vklm_tuning t = vklm_tune_select(vklm_gpu_device_caps(vklm_lab_device(lab)));
-    return (double)(n_cols / 8 / t.matvec_lanes + 1) + 8 + t.matvec_lanes;
+    return (double)(n_cols / 8 / t.matvec_lanes + 1) + (vklm_format_is_packed(format) ? 36 : 8) +
+           t.matvec_lanes;
 }
 
 static double *to_double(const float *x, size_t n)
@@ -45,10 +47,10 @@ static void check_matvec(vklm_lab *lab, vklm_format format, uint32_t n_rows, uin
                          .y = vklm_lab_output(lab, NULL, n_rows)};
     vklm_lab_run(lab, record_matvec, &op);
     double *xd = to_double(x, n_cols);
-    vklm_ref_matmul(values, xd, 1, n_rows, n_cols, y, size);
+    vklm_lab_matmul(lab, values, xd, 1, n_rows, n_cols, y, size);
     char what[96];
     snprintf(what, sizeof what, "matvec %s %ux%u", vklm_format_name(format), n_rows, n_cols);
-    vklm_lab_check(what, vklm_lab_read(lab, op.y), y, size, n_rows, chain(lab, n_cols));
+    vklm_lab_check(what, vklm_lab_read(lab, op.y), y, size, n_rows, chain(lab, format, n_cols));
     free(x), free(xd), free(y), free(size);
     vklm_lab_finish_case(lab, record_matvec, &op);
 }
@@ -78,11 +80,14 @@ static const vklm_case_shape matvec_shapes[] = {
     {{5, 24}, 0},
     {{37, 96}, 0},
     {{64, 256}, 0},
+    {{1, 256}, 0},
+    {{3, 768}, 0},
     {{130, 776}, 0},
     {{2048, 64}, 0},
     {{331, 2048}, 0},
     {{512, 5120}, 0},
     {{96, 13824}, 0},
+    {{40, 7168}, 0},
     {{300001, 64}, 0},
     {{99584, 2048}, VKLM_CASE_1_8B},
     {{99584, 5120}, VKLM_CASE_13B | VKLM_CASE_8X13B},
@@ -117,7 +122,7 @@ static void check_swiglu(vklm_lab *lab, vklm_format format, uint32_t n, uint32_t
                                 .y = vklm_lab_output(lab, NULL, n)};
     vklm_lab_run(lab, record_swiglu, &op);
     double *xd = to_double(x, n_cols);
-    vklm_ref_matmul(values, xd, 1, 2 * n, n_cols, both, size);
+    vklm_lab_matmul(lab, values, xd, 1, 2 * n, n_cols, both, size);
     // |d silu / dz| <= 1.1, exp is good to 3 + 2 |z| units (Vulkan's precision table), and an
     // error of the gate is multiplied by up, and the other way round.
     for (uint32_t r = 0; r < n; r++) {
@@ -126,7 +131,7 @@ static void check_swiglu(vklm_lab *lab, vklm_format format, uint32_t n, uint32_t
                   (8 + 2 * fabs(gate)) * fabs(vklm_ref_silu(gate) * up);
         both[r] = vklm_ref_silu(gate) * up;
     }
-    vklm_lab_check("swiglu", vklm_lab_read(lab, op.y), both, size, n, chain(lab, n_cols));
+    vklm_lab_check("swiglu", vklm_lab_read(lab, op.y), both, size, n, chain(lab, format, n_cols));
     free(x), free(xd), free(both), free(size);
     vklm_lab_finish_case(lab, record_swiglu, &op);
 }
@@ -148,11 +153,14 @@ static const vklm_case_shape matvec_swiglu_shapes[] = {
     {{5, 24}, 0},
     {{37, 96}, 0},
     {{64, 256}, 0},
+    {{1, 256}, 0},
+    {{3, 768}, 0},
     {{130, 776}, 0},
     {{2048, 64}, 0},
     {{331, 2048}, 0},
     {{512, 5120}, 0},
     {{96, 13824}, 0},
+    {{40, 7168}, 0},
     {{7168, 2048}, VKLM_CASE_1_8B},
     {{13824, 5120}, VKLM_CASE_13B},
 };
@@ -196,12 +204,12 @@ static void check_residual(vklm_lab *lab, vklm_format format, uint32_t n, uint32
     };
     vklm_lab_run(lab, record_residual, &op);
     double *xd = to_double(x, n_cols);
-    vklm_ref_matmul(values, xd, 1, n, n_cols, sum, size);
+    vklm_lab_matmul(lab, values, xd, 1, n, n_cols, sum, size);
     for (uint32_t r = 0; r < n; r++) {
         sum[r] += (double)y[r];
         size[r] += fabs((double)y[r]);
     }
-    vklm_lab_check("residual", vklm_lab_read(lab, op.y), sum, size, n, chain(lab, n_cols));
+    vklm_lab_check("residual", vklm_lab_read(lab, op.y), sum, size, n, chain(lab, format, n_cols));
     // The norm is judged on what the kernel itself put into y: n additions in its longest
     // chain at most, and the square root.
     double *got = to_double(vklm_lab_read(lab, op.y), n);
@@ -225,11 +233,14 @@ static const vklm_case_shape matvec_residual_shapes[] = {
     {{5, 24}, 0},
     {{37, 96}, 0},
     {{64, 256}, 0},
+    {{1, 256}, 0},
+    {{3, 768}, 0},
     {{130, 776}, 0},
     {{2048, 64}, 0},
     {{331, 2048}, 0},
     {{512, 5120}, 0},
     {{96, 13824}, 0},
+    {{40, 7168}, 0},
     {{2048, 2048}, VKLM_CASE_1_8B},
     {{2048, 7168}, VKLM_CASE_1_8B},
     {{5120, 5120}, VKLM_CASE_13B | VKLM_CASE_8X13B},
@@ -266,13 +277,19 @@ static void check_f16(const char *what, const uint16_t *got, const double *want,
 
 typedef struct {
     uint32_t n_heads, n_kv_heads, head_dim, n_cols, position;
+    bool kv_q8;
 } qkv_case;
 
 static void check_qkv(vklm_lab *lab, vklm_format format, qkv_case c)
 {
     enum { N_CTX = 24 };
     const uint32_t n_all = c.n_heads + 2 * c.n_kv_heads, d = c.head_dim, n = n_all * d;
-    const size_t cache = (size_t)c.n_kv_heads * N_CTX * d;
+    const uint32_t cache_rows = c.n_kv_heads * N_CTX;
+    const size_t cache = (size_t)cache_rows * d;
+    const size_t words =
+        (size_t)vklm_lab_matrix_bytes(c.kv_q8 ? VKLM_FORMAT_Q8 : VKLM_FORMAT_F16, cache_rows, d) /
+        4;
+    float *zeros = calloc(2 * c.n_kv_heads, sizeof *zeros);
     const float *values;
     float *x = malloc(c.n_cols * sizeof *x), *rope = malloc(N_CTX * d * sizeof *rope);
     double *y = malloc(n * sizeof *y), *size = malloc(n * sizeof *size);
@@ -287,8 +304,11 @@ static void check_qkv(vklm_lab *lab, vklm_format format, qkv_case c)
         .step = vklm_lab_input(lab, &step, sizeof step),
         .rope = vklm_lab_input(lab, rope, N_CTX * d * sizeof *rope),
         .q = vklm_lab_output(lab, NULL, c.n_heads * d),
-        .k = vklm_lab_output(lab, NULL, cache / 2),
-        .v = vklm_lab_output(lab, NULL, cache / 2),
+        .k = vklm_lab_output(lab, NULL, words),
+        .v = vklm_lab_output(lab, NULL, words),
+        .scratch = vklm_lab_output(lab, NULL, 2 * c.n_kv_heads * d),
+        .counters = vklm_lab_output(lab, zeros, 2 * c.n_kv_heads),
+        .kv_q8 = c.kv_q8,
         .n_heads = c.n_heads,
         .n_kv_heads = c.n_kv_heads,
         .head_dim = d,
@@ -296,7 +316,7 @@ static void check_qkv(vklm_lab *lab, vklm_format format, qkv_case c)
     };
     vklm_lab_run(lab, record_qkv, &op);
     double *xd = to_double(x, c.n_cols);
-    vklm_ref_matmul(values, xd, 1, n, c.n_cols, y, size);
+    vklm_lab_matmul(lab, values, xd, 1, n, c.n_cols, y, size);
     for (uint32_t h = 0; h < c.n_heads + c.n_kv_heads; h++)
         for (uint32_t i = 0; i < d / 2; i++) {
             double cosine = (double)rope[(c.position * (d / 2) + i) * 2],
@@ -308,21 +328,29 @@ static void check_qkv(vklm_lab *lab, vklm_format format, qkv_case c)
                 size[h * d + i] * fmax(fabs(cosine), fabs(sine)) +
                 size[h * d + i + d / 2] * fmax(fabs(cosine), fabs(sine));
         }
-    double factor = chain(lab, c.n_cols) + 2;
+    double factor = chain(lab, format, c.n_cols) + 2;
     vklm_lab_check("q", vklm_lab_read(lab, op.q), y, size, c.n_heads * d, factor);
     const uint16_t *k = (const uint16_t *)(const void *)vklm_lab_read(lab, op.k);
     const uint16_t *v = (const uint16_t *)(const void *)vklm_lab_read(lab, op.v);
     for (uint32_t h = 0; h < c.n_kv_heads; h++) {
-        size_t at = ((size_t)h * N_CTX + c.position) * d, row = (c.n_heads + h) * d;
-        check_f16("k", k + at, y + row, size + row, d, factor);
-        check_f16("v", v + at, y + row + c.n_kv_heads * d, size + row + c.n_kv_heads * d, d,
-                  factor);
+        const uint32_t position = h * N_CTX + c.position;
+        const size_t at = (size_t)position * d, row = (c.n_heads + h) * d;
+        const size_t value = row + c.n_kv_heads * d;
+        if (c.kv_q8) {
+            vklm_lab_check_q8("k", k, cache_rows, d, position, y + row, size + row, factor);
+            vklm_lab_check_q8("v", v, cache_rows, d, position, y + value, size + value, factor);
+        } else {
+            check_f16("k", k + at, y + row, size + row, d, factor);
+            check_f16("v", v + at, y + value, size + value, d, factor);
+        }
     }
-    for (size_t i = 0; i < cache; i++) // the other positions keep their poison
-        if (i / d % N_CTX != c.position)
-            vklm_lab_require(isnan(*(vklm_lab_read(lab, op.k) + i / 2)),
-                             "k: a write at element %zu", i);
-    free(x), free(xd), free(rope), free(y), free(size);
+    const size_t per_word = c.kv_q8 ? 4 : 2; // the other positions keep their poison
+    for (size_t i = 0; i < cache / per_word; i++)
+        if (i * per_word / d % N_CTX != c.position)
+            vklm_lab_require(isnan(vklm_lab_read(lab, op.k)[i]), "k: a write at word %zu", i);
+    for (uint32_t i = 0; i < 2 * c.n_kv_heads; i++)
+        vklm_lab_require(vklm_lab_read(lab, op.counters)[i] == 0, "counter %u is not 0", i);
+    free(x), free(xd), free(rope), free(y), free(size), free(zeros);
     vklm_lab_finish_case(lab, record_qkv, &op);
 }
 
@@ -333,7 +361,8 @@ static void run_qkv(vklm_lab *lab, vklm_format format, const uint32_t *n)
                          .n_kv_heads = n[1],
                          .head_dim = n[2],
                          .n_cols = n[3],
-                         .position = n[4]});
+                         .position = n[4],
+                         .kv_q8 = n[5] == 8});
 }
 
 static vklm_case_cost cost_qkv(vklm_format format, const uint32_t *n)
@@ -349,20 +378,28 @@ static uint32_t fourth(const uint32_t *n)
 }
 
 static const vklm_case_shape matvec_qkv_shapes[] = {
-    {{1, 1, 8, 8, 0}, 0},
-    {{2, 2, 64, 256, 5}, 0},
-    {{4, 2, 32, 96, 23}, 0},
-    {{4, 1, 80, 160, 7}, 0},
-    {{2, 2, 128, 2048, 11}, 0},
-    {{2, 1, 96, 40, 1}, 0},
-    {{2, 2, 256, 64, 3}, 0},
-    {{16, 16, 128, 2048, 9}, VKLM_CASE_1_8B},
-    {{40, 40, 128, 5120, 9}, VKLM_CASE_13B | VKLM_CASE_8X13B},
+    {{1, 1, 8, 8, 0, 16}, 0},
+    {{2, 2, 64, 256, 5, 16}, 0},
+    {{2, 2, 64, 256, 5, 8}, 0},
+    {{4, 2, 32, 96, 23, 16}, 0},
+    {{4, 1, 80, 160, 7, 16}, 0},
+    {{2, 2, 128, 2048, 11, 16}, 0},
+    {{2, 2, 128, 2048, 11, 8}, 0},
+    {{2, 1, 96, 40, 1, 16}, 0},
+    {{2, 2, 256, 64, 3, 16}, 0},
+    {{2, 2, 256, 64, 3, 8}, 0},
+    {{2, 1, 32, 768, 20, 16}, 0},
+    {{4, 4, 64, 256, 23, 16}, 0},
+    {{4, 4, 64, 256, 23, 8}, 0},
+    {{16, 16, 128, 2048, 9, 16}, VKLM_CASE_1_8B},
+    {{16, 16, 128, 2048, 9, 8}, VKLM_CASE_1_8B},
+    {{40, 40, 128, 5120, 9, 16}, VKLM_CASE_13B | VKLM_CASE_8X13B},
+    {{40, 40, 128, 5120, 9, 8}, VKLM_CASE_13B | VKLM_CASE_8X13B},
 };
 
 const vklm_case_family vklm_case_matvec_qkv = {
     .name = "matvec.qkv",
-    .dims = {"heads", "kv heads", "head size", "columns", "position"},
+    .dims = {"heads", "kv heads", "head size", "columns", "position", "bits of the cache"},
     .formats = true,
     .shapes = matvec_qkv_shapes,
     .n_shapes = sizeof matvec_qkv_shapes / sizeof *matvec_qkv_shapes,

@@ -65,7 +65,7 @@ static bool is_big(const vklm_case_family *family, const vklm_case_shape *shape,
 {
     if (is_small(family, shape, format) || family->cost(format, shape->n).flop > 4e9)
         return false;
-    return shape->models == 0 || shape->models & VKLM_CASE_1_8B ||
+    return shape->models == 0 || shape->models & VKLM_CASE_1_8B || family->cache ||
            format == (family->formats ? VKLM_FORMAT_BF16 : 0);
 }
 

@@ -10,8 +10,10 @@
 
 #include "gpu/vk.h"
 
+typedef enum { ALLOCATE, SUBMIT, WAIT, PIPELINES, BUFFER, MAP } function;
+
 static struct {
-    int which;          // the function that fails
+    function which;     // that fails
     unsigned countdown; // 0: nothing fails any more
     bool closing;       // session and engine are being destroyed: nobody hears of a failure …
     bool unheard;       // … as of this one
@@ -75,8 +77,6 @@ static VKAPI_ATTR VkResult VKAPI_CALL map(VkDevice d, VkDeviceMemory m, VkDevice
     return now() ? faults.result : faults.map(d, m, at, n, f, out);
 }
 
-typedef enum { ALLOCATE, SUBMIT, WAIT, PIPELINES, BUFFER, MAP } function;
-
 // volk loads the functions with each instance; this comes after it, when the device is announced.
 static void install(function which)
 {
@@ -114,7 +114,7 @@ static void on_log(void *opaque, vklm_log_level level, const char *message)
 {
     (void)opaque, (void)level;
     if (strncmp(message, "device ", 7) == 0)
-        install((function)faults.which);
+        install(faults.which);
 }
 
 static bool ignore(void *opaque, uint32_t id)

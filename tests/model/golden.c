@@ -13,7 +13,9 @@
 #include "base/file.h"
 #include "checkpoint/safetensors.h"
 
-static const char *const models[] = {"random-hd128", "random-gqa", "demo-dense"};
+static const char *const models[] = {"random-hd128",     "random-gqa",      "demo-dense",
+                                     "random-moe-hd128", "random-moe-top1", "random-moe-top4",
+                                     "random-moe-ties",  "demo-moe"};
 enum { N_MODELS = sizeof models / sizeof *models, N_PROMPT = 48, N_GREEDY = 64 };
 
 // The bound for weights in bf16 or f16 and f32 arithmetic: what the f16 KV cache costs is in it.
@@ -52,12 +54,13 @@ static void open_golden(const char *model, tensors *t)
     open_tensors(path, t);
 }
 
-static vklm_engine *open_engine(const char *model, bool serial)
+static vklm_engine *open_engine(const char *model, vklm_kv_kind kv, bool serial)
 {
     char folder[512];
     snprintf(folder, sizeof folder, "%s/%s", VKLM_TEST_DATA, model);
     vklm_engine *engine;
-    vklm_engine_params params = {.model_dir = folder, .validation = true, .serial = serial};
+    vklm_engine_params params = {
+        .model_dir = folder, .kv = kv, .validation = true, .serial = serial};
     vklm_status status = vklm_engine_open(&params, &engine);
     if (status == VKLM_NO_DEVICE)
         cr_skip_test("no Vulkan: %s", vklm_error_message());
@@ -82,12 +85,14 @@ static double relative_error(const float *got, const float *want, size_t n)
     return sqrt(distance / length);
 }
 
-Test(golden, logits_of_every_position)
+static void check_logits(vklm_kv_kind kv, double bound)
 {
     for (int m = 0; m < N_MODELS; m++) {
         tensors golden, got;
+        if (kv == VKLM_KV_Q8 && strncmp(models[m], "random-moe", 10) == 0)
+            continue;
         open_golden(models[m], &golden);
-        vklm_engine *engine = open_engine(models[m], false);
+        vklm_engine *engine = open_engine(models[m], kv, false);
         vklm_session *session;
         must(vklm_session_create(engine, NULL, &session));
         char path[] = "/tmp/vklm-logits-XXXXXX";
@@ -95,7 +100,7 @@ Test(golden, logits_of_every_position)
         cr_assert(fd >= 0);
         close(fd);
         must(vklm_session_write_logits(session, tensor(&golden, "prompt_ids", N_PROMPT), N_PROMPT,
-                                       path));
+                                       false, path));
         open_tensors(path, &got);
         const float *wanted = tensor(&golden, "logits", N_PROMPT);
         const float *found = tensor(&got, "logits", N_PROMPT);
@@ -103,17 +108,32 @@ Test(golden, logits_of_every_position)
         double worst = 0;
         for (size_t i = 0; i < N_PROMPT; i++) {
             double error = relative_error(found + i * width, wanted + i * width, width);
-            cr_assert(error <= BOUND, "%s, position %zu: relative error %.3g", models[m], i, error);
+            cr_assert(error <= bound, "%s, position %zu: relative error %.3g", models[m], i, error);
             worst = fmax(worst, error);
         }
-        fprintf(stderr, "%s: logits differ from transformers' by at most %.2g (bound %.0e)\n", models[m],
-                    worst, BOUND);
+        fprintf(stderr,
+                "%s, %s KV cache: logits differ from transformers' by at most %.2g (bound %.0e)\n",
+                models[m], vklm_kv_kind_name(vklm_engine_memory(engine)->kv), worst, bound);
         unlink(path);
         close_tensors(&got);
         close_tensors(&golden);
         vklm_session_destroy(session);
         close_engine(engine);
     }
+}
+
+Test(golden, logits_of_every_position)
+{
+    check_logits(VKLM_KV_F16, BOUND);
+}
+
+// Each key and value is off by up to 1/254 of the largest of its 32 neighbours. Measured: 0.017 at
+// worst; the bound is half as much again. (random-gqa's heads of 32 stay f16. Random routers choose
+// by margins smaller than that, and another expert is another function: of the models with experts
+// the trained one is held to it.)
+Test(golden, logits_with_q8_keys_and_values)
+{
+    check_logits(VKLM_KV_Q8, 2.5e-2);
 }
 
 typedef struct {
@@ -133,7 +153,7 @@ Test(golden, greedy_tokens)
     for (int m = 0; m < N_MODELS; m++) {
         tensors golden;
         open_golden(models[m], &golden);
-        vklm_engine *engine = open_engine(models[m], false);
+        vklm_engine *engine = open_engine(models[m], VKLM_KV_F16, false);
         vklm_session *session;
         vklm_session_params params = {.sampling = {.greedy = true, .repetition_penalty = 1}};
         must(vklm_session_create(engine, &params, &session));

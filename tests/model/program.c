@@ -99,6 +99,25 @@ Test(program, writes_logits_or_nothing)
     vklm_shell_finish(&r);
 }
 
+Test(program, runs_and_routes_a_model_with_experts)
+{
+    need_device();
+    vklm_shell_result r =
+        vklm_shell_run("vklm run %s/demo-moe -p '日本の首都は' --greedy -n 20", VKLM_TEST_DATA);
+    cr_assert_eq(r.status, 0, "%s", r.err);
+    cr_expect(strstr(r.out, "東京"), "%s", r.out);
+    vklm_shell_finish(&r);
+    r = vklm_shell_run(
+        "f=$(mktemp); vklm logits %s/random-moe-top4 --ids '5 6,7' --router --out $f; s=$?; "
+        "strings $f | head -1; rm $f; exit $s",
+        VKLM_TEST_DATA);
+    cr_expect_eq(r.status, 0, "%s", r.err);
+    cr_expect(strstr(r.out, "\"experts\":{\"dtype\":\"I32\",\"shape\":[2,3,4]"), "%s", r.out);
+    vklm_shell_finish(&r);
+    vklm_shell_expect(1, "no experts", "vklm logits %s --ids 5 --router --out /tmp/vklm-never",
+                      DEMO);
+}
+
 Test(program, says_what_is_wrong_with_the_device)
 {
     need_device();
@@ -106,7 +125,7 @@ Test(program, says_what_is_wrong_with_the_device)
                       "vklm run %s -p a --device Voodoo 2>&1 >/dev/null | "
                       "tee /dev/stderr | grep -q 'no device' && exit 1",
                       DEMO);
-    vklm_shell_expect(1, "GiB", "vklm run %s -p a --max-memory 1 2>&1 | grep '^vklm:' >&2; exit 1",
+    vklm_shell_expect(1, "GiB", "vklm run %s -p a --vram 1M 2>&1 | grep '^vklm:' >&2; exit 1",
                       DEMO);
     vklm_shell_result r = vklm_shell_run("vklm devices --json");
     cJSON *list = cJSON_Parse(r.out);
@@ -129,4 +148,21 @@ Test(program, damaged_pipeline_caches_are_ignored)
     cr_expect(strstr(r.out, "pipelines-"), "%s", r.out);
     cr_expect(strstr(r.err, "ignored, it is damaged"), "%s", r.err);
     vklm_shell_finish(&r);
+}
+
+// From a text to a packed copy that answers.
+Test(program, importance_feeds_pack)
+{
+    need_device();
+    vklm_shell_result r = vklm_shell_run(
+        "d=$(mktemp -d); head -c 900 %s/calibration.txt >$d/t; vklm importance %s -f $d/t --out $d/i && "
+        "vklm pack %s --weights q4 --importance $d/i --out $d/p && vklm info $d/p --verify >&2 && "
+        "vklm run $d/p -p '日本の首都は' --greedy -n 20; s=$?; rm -r $d; exit $s",
+        VKLM_TEST_DATA, DEMO, DEMO);
+    cr_expect_eq(r.status, 0, "%s", r.err);
+    cr_expect(strstr(r.out, "東京"), "%s", r.out);
+    cr_expect(strstr(r.err, "weights         q4"), "%s", r.err);
+    vklm_shell_finish(&r);
+    vklm_shell_expect(1, "there is no text",
+                      "f=$(mktemp); vklm importance %s -f $f --out /tmp/x; s=$?; rm $f; exit $s", DEMO);
 }

@@ -1,6 +1,7 @@
 #include "ref/ops.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 void vklm_ref_matmul(const float *w, const double *x, size_t n_tokens, size_t n_rows, size_t n_cols,
@@ -33,6 +34,25 @@ void vklm_ref_rmsnorm(const double *x, const float *norm, size_t n, double eps, 
 double vklm_ref_silu(double z)
 {
     return z / (1 + exp(-z));
+}
+
+void vklm_ref_route(const double *scores, size_t n, size_t k, uint32_t *experts, double *weights)
+{
+    double total = 0;
+    for (size_t slot = 0; slot < k; slot++) {
+        size_t best = n;
+        for (size_t e = 0; e < n; e++) {
+            bool taken = false;
+            for (size_t s = 0; s < slot; s++)
+                taken |= experts[s] == e;
+            if (!taken && (best == n || scores[e] > scores[best]))
+                best = e;
+        }
+        experts[slot] = (uint32_t)best;
+        total += weights[slot] = exp(scores[best] - scores[experts[0]]);
+    }
+    for (size_t slot = 0; slot < k; slot++)
+        weights[slot] /= total;
 }
 
 void vklm_ref_rope(double *head, size_t n, uint32_t position, double theta)

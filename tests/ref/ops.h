@@ -18,6 +18,9 @@ void vklm_ref_rmsnorm(const double *x, const float *norm, size_t n, double eps, 
 
 double vklm_ref_silu(double z);
 
+// The k largest of n scores, of equal ones the lower index first, and their softmax: experts, weights [k].
+void vklm_ref_route(const double *scores, size_t n, size_t k, uint32_t *experts, double *weights);
+
 // Rotates one head in place: elements i and i + n / 2 by position * theta^(-2i / n), the angle rounded to
 // f32 as in Hugging Face's table.
 void vklm_ref_rope(double *head, size_t n, uint32_t position, double theta);

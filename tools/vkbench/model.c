@@ -8,7 +8,6 @@
 #include "args.h"
 #include "base/array.h"
 #include "base/clock.h"
-#include "checkpoint/checkpoint.h"
 #include "model/decode_plan.h"
 #include "model/prefill.h"
 #include "ops/embed.h"
@@ -119,19 +118,19 @@ static vklm_status open_preset(subject *s, const vklm_bench_preset *preset)
 static vklm_status open_folder(subject *s)
 {
     vklm_bench *b = s->bench;
-    vklm_checkpoint *checkpoint = NULL;
+    vklm_source source = {0};
     vklm_weights_plan *plan = NULL;
     uint64_t budget, total;
     vklm_gpu_caps_memory(vklm_bench_caps(b), &budget, &total);
-    vklm_status status = vklm_checkpoint_open(b->options.model_dir, &checkpoint);
+    vklm_status status = vklm_source_open(b->options.model_dir, false, &source);
     if (status == VKLM_OK)
-        status = vklm_weights_plan_create(checkpoint, vklm_bench_caps(b), &plan);
+        status = vklm_weights_plan_create(&source, VKLM_WEIGHTS_AUTO, vklm_bench_caps(b), &plan);
     if (status == VKLM_OK && vklm_weights_plan_bytes(plan) > budget)
         status = vklm_fail(VKLM_OUT_OF_DEVICE_MEMORY, "%s: weights of %.1f GiB; %s offers %.1f GiB",
                            b->options.model_dir, gib((double)vklm_weights_plan_bytes(plan)),
                            vklm_bench_caps(b)->name, gib((double)budget));
     if (status == VKLM_OK)
-        status = vklm_weights_load(plan, b->device, NULL, NULL, &s->weights);
+        status = vklm_weights_load(plan, b->device, NULL, &s->weights);
     if (status == VKLM_OK) {
         const char *slash = strrchr(b->options.model_dir, '/');
         s->name = slash && slash[1] ? slash + 1 : b->options.model_dir;
@@ -142,7 +141,7 @@ static vklm_status open_folder(subject *s)
             s->n_ctx = s->arch.n_positions;
     }
     vklm_weights_plan_destroy(plan);
-    vklm_checkpoint_close(checkpoint);
+    vklm_source_close(&source);
     return status;
 }
 
@@ -228,7 +227,7 @@ static vklm_status open_subject(subject *s)
         status = preset ? open_preset(s, preset) : VKLM_NOT_FOUND;
     }
     if (status == VKLM_OK)
-        status = vklm_kv_cache_init(b->device, &s->weights->arch, s->n_ctx, &s->kv);
+        status = vklm_kv_cache_init(b->device, &s->weights->arch, VKLM_KV_F16, s->n_ctx, &s->kv);
     if (status == VKLM_OK)
         status = vklm_activations_init(b->device, &s->weights->arch, s->n_ctx, &s->activations);
     if (status == VKLM_OK)

@@ -44,6 +44,12 @@ bool vklm_console_load_progress(void *opaque, uint64_t done, uint64_t total)
     return show("loading", done, total, "MiB", 1 << 20);
 }
 
+bool vklm_console_write_progress(void *opaque, uint64_t done, uint64_t total)
+{
+    (void)opaque;
+    return show("writing", done, total, "MiB", 1 << 20);
+}
+
 bool vklm_console_prompt_progress(void *opaque, uint32_t done, uint32_t total)
 {
     (void)opaque;

@@ -13,6 +13,7 @@ void vklm_console_open(vklm_log_level most_verbose);
 // Callbacks for vklm_engine_params.progress and vklm_session_params.progress: a line that rewrites itself, on
 // a terminal only. They stop the work after Ctrl-C.
 bool vklm_console_load_progress(void *opaque, uint64_t done, uint64_t total);
+bool vklm_console_write_progress(void *opaque, uint64_t done, uint64_t total);
 bool vklm_console_prompt_progress(void *opaque, uint32_t done, uint32_t total);
 
 // From now on Ctrl-C sets a flag, once; a second one ends the program. Clears the flag.

@@ -16,10 +16,23 @@ int vklm_model_option(const char *command, int option, const char *argument,
             return -1;
         params->n_ctx = (uint32_t)number;
         return 1;
-    case VKLM_OPTION_MEMORY:
-        if (!vklm_options_whole(command, "--max-memory", argument, 1, 1 << 30, &number))
-            return -1;
-        params->max_device_bytes = number << 20;
+    case VKLM_OPTION_VRAM:
+        return vklm_options_bytes(command, "--vram", argument, &params->max_device_bytes) ? 1 : -1;
+    case VKLM_OPTION_WEIGHTS:
+        return vklm_options_weights(command, argument, &params->weights) ? 1 : -1;
+    case VKLM_OPTION_KV:
+        if (vklm_kv_kind_find(argument, &params->kv) == VKLM_OK)
+            return 1;
+        vklm_options_misused(command, "--kv: %s", vklm_error_message());
+        return -1;
+    case VKLM_OPTION_IMPORTANCE:
+        params->importance = argument;
+        return 1;
+    case VKLM_OPTION_CACHE:
+        params->packed_folder = argument;
+        return 1;
+    case VKLM_OPTION_VERIFY:
+        params->verify = true;
         return 1;
     case VKLM_OPTION_VALIDATION:
         params->validation = true;

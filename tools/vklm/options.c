@@ -40,6 +40,32 @@ bool vklm_options_whole(const char *command, const char *option, const char *tex
     return false;
 }
 
+bool vklm_options_bytes(const char *command, const char *option, const char *text, uint64_t *out)
+{
+    static const char units[] = "KMG";
+    char *end;
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 10);
+    const char *unit = *end ? strchr(units, toupper((unsigned char)*end)) : NULL;
+    unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
+    bool good = isdigit((unsigned char)*text) && !errno && value > 0 && (unit ? !end[1] : !*end) &&
+                value <= UINT64_MAX >> shift;
+    if (good)
+        *out = (uint64_t)value << shift;
+    else
+        vklm_options_misused(command, "%s takes a number of bytes, like 6442450944 or 6G, not '%s'",
+                             option, text);
+    return good;
+}
+
+bool vklm_options_weights(const char *command, const char *text, vklm_weights_kind *out)
+{
+    if (vklm_weights_kind_find(text, out) == VKLM_OK)
+        return true;
+    vklm_options_misused(command, "--weights: %s", vklm_error_message());
+    return false;
+}
+
 bool vklm_options_real(const char *command, const char *option, const char *text, double low,
                        double high, float *out)
 {

@@ -1,0 +1,187 @@
+#include "ops/experts.h"
+
+#include "gpu/device.h"
+#include "ops/router.h"
+#include "ops/tune.h"
+
+static vklm_tuning tuning_of(const vklm_gpu_cmd *cmd)
+{
+    return vklm_tune_select(vklm_gpu_device_caps(vklm_gpu_cmd_device(cmd)));
+}
+
+static uint32_t ceil_div(uint32_t a, uint32_t b)
+{
+    return (a + b - 1) / b;
+}
+
+static bool check(vklm_gpu_cmd *cmd, const vklm_experts *e)
+{
+    if (!vklm_router_check(cmd, e->n_experts, e->top_k))
+        return false;
+    if (e->n_hidden > 0 && e->n_hidden % vklm_format_group(e->gate_up_format) == 0 &&
+        e->n_intermediate > 0 && e->n_intermediate % vklm_format_group(e->down_format) == 0)
+        return true;
+    vklm_gpu_cmd_fail(cmd, VKLM_UNSUPPORTED,
+                      "experts of %u rows and %u columns, in %s and %s: not a shape that they take",
+                      e->n_intermediate, e->n_hidden, vklm_format_name(e->gate_up_format),
+                      vklm_format_name(e->down_format));
+    return false;
+}
+
+void vklm_op_expert_swiglu_record(vklm_gpu_cmd *cmd, const vklm_op_expert_swiglu *op)
+{
+    const vklm_experts *e = op->experts;
+    if (!check(cmd, e))
+        return;
+    vklm_tuning tuning = tuning_of(cmd);
+    struct vklm_args_expert_swiglu args = {
+        .table = vklm_gpu_view_address(e->table),
+        .routes = vklm_gpu_view_address(op->routes),
+        .x = vklm_gpu_view_address(op->x),
+        .y = vklm_gpu_view_address(op->y),
+        .n_rows = e->n_intermediate,
+        .n_cols = e->n_hidden,
+    };
+    vklm_gpu_cmd_dispatch(
+        cmd, &(vklm_gpu_dispatch){
+                 .label = "experts gate up",
+                 .shader = vklm_tune_shader(VKLM_FAMILY_EXPERT_SWIGLU, e->gate_up_format),
+                 .constants = {tuning.matvec_lanes, 0, tuning.matvec_rows},
+                 .args = &args,
+                 .args_bytes = sizeof args,
+                 .groups = {ceil_div(args.n_rows, tuning.matvec_rows / 2), e->top_k},
+                 .reads = {e->table, op->routes, op->x},
+                 .writes = {op->y},
+             });
+}
+
+void vklm_op_expert_down_record(vklm_gpu_cmd *cmd, const vklm_op_expert_down *op)
+{
+    const vklm_experts *e = op->experts;
+    if (!check(cmd, e))
+        return;
+    vklm_tuning tuning = tuning_of(cmd);
+    struct vklm_args_expert_down args = {
+        .table = vklm_gpu_view_address(e->table),
+        .routes = vklm_gpu_view_address(op->routes),
+        .x = vklm_gpu_view_address(op->x),
+        .y = vklm_gpu_view_address(op->y),
+        .norm = vklm_gpu_view_address(op->norm),
+        .yn = vklm_gpu_view_address(op->yn),
+        .counter = vklm_gpu_view_address(op->counter),
+        .n_rows = e->n_hidden,
+        .n_cols = e->n_intermediate,
+        .eps = op->eps,
+    };
+    vklm_gpu_cmd_dispatch(
+        cmd, &(vklm_gpu_dispatch){
+                 .label = "experts down",
+                 .shader = vklm_tune_shader(VKLM_FAMILY_EXPERT_DOWN, e->down_format),
+                 .constants = {tuning.matvec_lanes, 0, tuning.matvec_rows, 0, 0, 0, e->top_k},
+                 .args = &args,
+                 .args_bytes = sizeof args,
+                 .groups = {ceil_div(args.n_rows, tuning.matvec_rows)},
+                 .reads = {e->table, op->routes, op->x, op->norm},
+                 .writes = {op->y, op->yn, op->counter},
+             });
+}
+
+uint32_t vklm_op_expert_tiles(const vklm_gpu_caps *caps, uint32_t n_tokens, uint32_t n_experts,
+                              uint32_t top_k)
+{
+    // every expert may have one tile that is not full
+    return n_tokens * top_k / vklm_tune_select(caps).tile_tokens + n_experts;
+}
+
+void vklm_op_expert_group_record(vklm_gpu_cmd *cmd, const vklm_op_expert_group *op)
+{
+    const vklm_experts *e = op->experts;
+    const vklm_expert_groups *g = op->groups;
+    if (!check(cmd, e))
+        return;
+    vklm_tuning tuning = tuning_of(cmd);
+    if (op->n_tokens == 0 || op->n_tokens > tuning.prefill_tokens) {
+        vklm_gpu_cmd_fail(cmd, VKLM_UNSUPPORTED,
+                          "experts: %u tokens at once; 1 to %u are supported", op->n_tokens,
+                          tuning.prefill_tokens);
+        return;
+    }
+    struct vklm_args_expert_group args = {
+        .routes = vklm_gpu_view_address(op->routes),
+        .dispatch = vklm_gpu_view_address(g->dispatch),
+        .tiles = vklm_gpu_view_address(g->tiles),
+        .entries = vklm_gpu_view_address(g->entries),
+        .places = vklm_gpu_view_address(g->places),
+        .n_tokens = op->n_tokens,
+        .gate_up_workgroups = ceil_div(2 * e->n_intermediate, tuning.tile_rows),
+        .down_workgroups = ceil_div(e->n_hidden, tuning.tile_rows),
+    };
+    const uint32_t mask_words = ceil_div(tuning.prefill_tokens, 32);
+    vklm_gpu_cmd_dispatch(cmd, &(vklm_gpu_dispatch){
+                                   .label = "experts group",
+                                   .shader = "expert_group",
+                                   .constants = {tuning.element_lanes, 0, tuning.tile_tokens,
+                                                 mask_words, 0, e->n_experts, e->top_k},
+                                   .args = &args,
+                                   .args_bytes = sizeof args,
+                                   .reads = {op->routes},
+                                   .writes = {g->dispatch, g->tiles, g->entries, g->places},
+                               });
+}
+
+void vklm_op_expert_matmul_record(vklm_gpu_cmd *cmd, const vklm_op_expert_matmul *op)
+{
+    const vklm_experts *e = op->experts;
+    const vklm_expert_groups *g = op->groups;
+    if (!check(cmd, e))
+        return;
+    vklm_tuning tuning = tuning_of(cmd);
+    struct vklm_args_expert_matmul args = {
+        .table = vklm_gpu_view_address(e->table),
+        .tiles = vklm_gpu_view_address(g->tiles),
+        .entries = vklm_gpu_view_address(g->entries),
+        .x = vklm_gpu_view_address(op->x),
+        .y = vklm_gpu_view_address(op->y),
+        .n_rows = op->down ? e->n_hidden : 2 * e->n_intermediate,
+        .n_cols = op->down ? e->n_intermediate : e->n_hidden,
+    };
+    const uint64_t row = 3 * sizeof(uint32_t); // of g->dispatch
+    vklm_gpu_cmd_dispatch(
+        cmd, &(vklm_gpu_dispatch){
+                 .label = op->down ? "experts down" : "experts gate up",
+                 .shader = vklm_tune_shader(VKLM_FAMILY_EXPERT_MATMUL,
+                                            op->down ? e->down_format : e->gate_up_format),
+                 .constants = {256, 0, tuning.tile_tokens, tuning.tile_rows, op->down, 0, e->top_k},
+                 .args = &args,
+                 .args_bytes = sizeof args,
+                 .indirect = vklm_gpu_view_part(g->dispatch, op->down ? row : 0, row),
+                 .reads = {e->table, g->tiles, g->entries, op->x},
+                 .writes = {op->y},
+             });
+}
+
+void vklm_op_expert_combine_record(vklm_gpu_cmd *cmd, const vklm_op_expert_combine *op)
+{
+    const vklm_experts *e = op->experts;
+    if (!check(cmd, e))
+        return;
+    vklm_tuning tuning = tuning_of(cmd);
+    struct vklm_args_expert_combine args = {
+        .rows = vklm_gpu_view_address(op->rows),
+        .places = vklm_gpu_view_address(op->groups->places),
+        .routes = vklm_gpu_view_address(op->routes),
+        .x = vklm_gpu_view_address(op->x),
+        .n_cols = e->n_hidden,
+    };
+    vklm_gpu_cmd_dispatch(
+        cmd, &(vklm_gpu_dispatch){
+                 .label = "experts combine",
+                 .shader = "expert_combine",
+                 .constants = {tuning.element_lanes, 0, 0, 0, 0, 0, e->top_k},
+                 .args = &args,
+                 .args_bytes = sizeof args,
+                 .groups = {ceil_div(e->n_hidden / 4, tuning.element_lanes), op->n_tokens},
+                 .reads = {op->rows, op->groups->places, op->routes},
+                 .writes = {op->x},
+             });
+}
