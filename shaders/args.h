@@ -87,6 +87,7 @@ struct vklm_args_embed {
     VKLM_ADDRESS norm;   // f32 [n_cols]
     VKLM_ADDRESS x;      // f32 [n_rows, n_cols] out
     VKLM_ADDRESS xn;     // f32 [n_rows, n_cols] out
+    VKLM_ADDRESS xn8;    // dot8 tier: xn in 8 bits (shaders/input8.glsl) [n_cols] out, of a single row
     VKLM_U32 n_vocab, n_cols;
     VKLM_F32 eps;
 };
@@ -110,6 +111,8 @@ struct vklm_args_matvec_swiglu {
     VKLM_ADDRESS weight; // [2 * n_rows, n_cols]: gate rows, then up rows
     VKLM_ADDRESS x;      // f32 [n_cols]
     VKLM_ADDRESS y;      // f32 [n_rows] out
+    VKLM_ADDRESS y8;       // dot8 tier: y in 8 bits out
+    VKLM_ADDRESS counters; // with y8: u32 [n_rows / 32], zero between dispatches
     VKLM_U32 n_rows, n_cols;
 };
 
@@ -119,6 +122,7 @@ struct vklm_args_matvec_residual {
     VKLM_ADDRESS y;       // f32 [n_rows] in and out: the residual stream
     VKLM_ADDRESS norm;    // f32 [n_rows]: weight of the RMSNorm that follows
     VKLM_ADDRESS yn;      // f32 [n_rows] out: y, normalised
+    VKLM_ADDRESS yn8;     // dot8 tier: yn in 8 bits out
     VKLM_ADDRESS counter; // u32, zero between dispatches
     VKLM_ADDRESS router;  // of models with experts: f32 [n_experts, n_rows]
     VKLM_ADDRESS routes;  // vklm_args_route [top_k] out
@@ -146,6 +150,7 @@ struct vklm_args_attention_decode {
     VKLM_ADDRESS v;       // the same
     VKLM_ADDRESS step;    // vklm_args_step
     VKLM_ADDRESS y;       // f32 [n_heads, head_dim] out
+    VKLM_ADDRESS y8;      // dot8 tier: y in 8 bits out
     VKLM_ADDRESS partial; // f32 [n_heads, n_splits, head_dim + 2] scratch
     VKLM_ADDRESS counter; // u32 [n_heads], zero between dispatches
     VKLM_U32 n_ctx, group; // group: query heads per kv head
@@ -203,6 +208,8 @@ struct vklm_args_expert_swiglu {
     VKLM_ADDRESS routes; // vklm_args_route [top_k]
     VKLM_ADDRESS x;      // f32 [n_cols]
     VKLM_ADDRESS y;      // f32 [top_k, n_rows] out
+    VKLM_ADDRESS y8;       // dot8 tier: [top_k] of y in 8 bits out
+    VKLM_ADDRESS counters; // with y8: u32 [top_k, n_rows / 32], zero between dispatches
     VKLM_U32 n_rows, n_cols;
 };
 
@@ -213,6 +220,7 @@ struct vklm_args_expert_down {
     VKLM_ADDRESS y;       // f32 [n_rows] in and out: the residual stream
     VKLM_ADDRESS norm;    // f32 [n_rows]: weight of the RMSNorm that follows
     VKLM_ADDRESS yn;      // f32 [n_rows] out: y, normalised
+    VKLM_ADDRESS yn8;     // dot8 tier: yn in 8 bits out
     VKLM_ADDRESS counter; // u32, zero between dispatches
     VKLM_U32 n_rows, n_cols;
     VKLM_F32 eps;

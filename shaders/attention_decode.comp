@@ -11,9 +11,11 @@
 // Scores: one invocation per position. Values: one invocation per pair of elements (one word of the
 // cache) and SLICES-th of the positions, then a sum over the slices in shared memory.
 // The cache is f16, or q8 with -DKV_Q8.
-// Constant ids: 0 = local_size_x, 2 = CHUNK, 3 = HEAD_DIM (a multiple of 8; q8: of 64).
+// Constant ids: 0 = local_size_x, 2 = CHUNK, 3 = HEAD_DIM (a multiple of 8; q8: of 64), 7 = INPUT8: y in 8 bits as
+// well (input8.glsl); HEAD_DIM % 32 == 0.
 #extension GL_GOOGLE_include_directive : require
 #include "memory.glsl"
+#include "input8.glsl"
 #include "kv_cache.glsl"
 #include "reduce.glsl"
 #include "last_workgroup.glsl"
@@ -21,6 +23,7 @@
 layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
 layout(constant_id = 2) const uint CHUNK = 128;
 layout(constant_id = 3) const uint HEAD_DIM = 128;
+layout(constant_id = 7) const bool INPUT8 = false;
 layout(push_constant, std430) uniform Push { vklm_args_attention_decode args; };
 
 const uint LANES = gl_WorkGroupSize.x, PAIRS = HEAD_DIM / 2;
@@ -54,6 +57,23 @@ void weigh_values(uint kv_base, uint n)
     for (uint pair = gl_LocalInvocationID.x; pair < PAIRS; pair += LANES)
         for (uint s = 1; s < SLICES; s++)
             slices[pair] += slices[s * PAIRS + pair];
+}
+
+// The head's result, which lies in slices.
+void store(uint head)
+{
+    F32 y = F32(args.y);
+    for (uint i = gl_LocalInvocationID.x; i < HEAD_DIM; i += LANES)
+        y.v[head * HEAD_DIM + i] = slices[i / 2][i % 2];
+    if (!INPUT8)
+        return;
+    barrier();
+    for (uint b = gl_LocalInvocationID.x; b < HEAD_DIM / 32; b += LANES) {
+        vec4 values[8];
+        [[unroll]] for (uint k = 0; k < 8; k++)
+            values[k] = vec4(slices[b * 16 + 2 * k], slices[b * 16 + 2 * k + 1]);
+        input8_store(args.y8, gl_NumWorkGroups.x * HEAD_DIM, head * (HEAD_DIM / 32) + b, values);
+    }
 }
 
 void main()
@@ -97,10 +117,10 @@ void main()
 
     // Partial results, one row per (head, split): HEAD_DIM values, the maximum, the sum.
     const uint row = HEAD_DIM + 2, base = head * gl_NumWorkGroups.y * row;
-    F32 y = F32(args.y);
     if (n_splits == 1) {
         for (uint i = lane; i < HEAD_DIM; i += LANES)
-            y.v[head * HEAD_DIM + i] = slices[i / 2][i % 2] / total;
+            slices[i / 2][i % 2] /= total;
+        store(head);
         return;
     }
     SharedF32 partial = SharedF32(args.partial);
@@ -124,6 +144,7 @@ void main()
         float sum = 0;
         for (uint s = 0; s < n_splits; s++)
             sum += partial.v[base + s * row + i] * exp(partial.v[base + s * row + HEAD_DIM] - most);
-        y.v[head * HEAD_DIM + i] = sum / total;
+        slices[i / 2][i % 2] = sum / total;
     }
+    store(head);
 }

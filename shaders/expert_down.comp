@@ -26,9 +26,10 @@ void main()
     for (uint slot = 0; slot < TOP_K; slot++) {
         const uvec2 weight = ExpertTable(args.table).v[routes.v[slot].expert].down;
         float sums[ROWS];
-        matvec_rows(quant_matrix(weight, args.n_rows, args.n_cols), address_add(args.x, slot * args.n_cols * 4), args.n_cols, rows, sums);
+        matvec_rows(weight, args.n_rows, address_add(args.x, slot * MATVEC_X_BYTES(args.n_cols)), args.n_cols,
+                    rows, sums);
         [[unroll]] for (uint r = 0; r < ROWS; r++)
             added[r] += routes.v[slot].weight * sums[r];
     }
-    residual_norm(args.y, args.norm, args.yn, args.counter, args.n_rows, args.eps, first, added);
+    residual_norm(args.y, args.norm, args.yn, args.yn8, args.counter, args.n_rows, args.eps, first, added);
 }

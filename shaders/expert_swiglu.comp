@@ -5,13 +5,12 @@
 // A workgroup owns ROWS / 2 outputs of the expert in slot gl_WorkGroupID.y: their gate rows and their
 // up rows. ROWS is even. The host guarantees n_rows and n_cols of every expert; the router guarantees
 // routes below n_experts.
+// Constant ids: matvec.glsl's, 7 = INPUT8: y in 8 bits as well.
 #extension GL_GOOGLE_include_directive : require
 #include "matvec.glsl"
-#include "silu.glsl"
+#include "swiglu_store.glsl"
 
 layout(push_constant, std430) uniform Push { vklm_args_expert_swiglu args; };
-
-const uint OUTPUTS = ROWS / 2;
 
 void main()
 {
@@ -25,11 +24,6 @@ void main()
         rows[OUTPUTS + r] = args.n_rows + row;
     }
     float sums[ROWS];
-    matvec_rows(quant_matrix(weight, 2 * args.n_rows, args.n_cols), args.x, args.n_cols, rows, sums);
-    if (gl_LocalInvocationID.x == 0) {
-        F32 y = F32(args.y);
-        [[unroll]] for (uint r = 0; r < OUTPUTS; r++)
-            if (first + r < args.n_rows)
-                y.v[slot * args.n_rows + first + r] = silu(sums[r]) * sums[OUTPUTS + r];
-    }
+    matvec_rows(weight, 2 * args.n_rows, args.x, args.n_cols, rows, sums);
+    swiglu_store(args.y, args.y8, args.counters, slot, args.n_rows, first, sums);
 }

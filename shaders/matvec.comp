@@ -19,7 +19,7 @@ void main()
     [[unroll]] for (uint r = 0; r < ROWS; r++)
         rows[r] = min(first + r, args.n_rows - 1);
     float sums[ROWS];
-    matvec_rows(quant_matrix(args.weight, args.n_rows, args.n_cols), args.x, args.n_cols, rows, sums);
+    matvec_rows(args.weight, args.n_rows, args.x, args.n_cols, rows, sums);
     if (gl_LocalInvocationID.x == 0) {
         F32 y = F32(args.y);
         [[unroll]] for (uint r = 0; r < ROWS; r++)

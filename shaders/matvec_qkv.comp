@@ -61,8 +61,7 @@ void main()
         rows[r] = row + r % 2 + r / 2 * half_dim;
     const uint n_rows = (args.n_heads + 2 * args.n_kv_heads) * args.head_dim;
     float sums[ROWS];
-    QuantMatrix w = quant_matrix(args.weight, n_rows, args.n_cols);
-    matvec_rows(w, args.x, args.n_cols, rows, sums);
+    matvec_rows(args.weight, n_rows, args.x, args.n_cols, rows, sums);
 
     const uint position = Step(args.step).v.position;
     vec2 a = vec2(sums[0], sums[1]), b = vec2(sums[2], sums[3]);

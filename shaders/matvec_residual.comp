@@ -4,7 +4,7 @@
 //
 // A workgroup owns ROWS consecutive rows of y, the residual stream; invocation 0 updates them. The
 // host guarantees that x, y and yn do not overlap and that the counter is zero.
-// Constant ids: matvec.glsl's, 3 = ROUTED, router.glsl's.
+// Constant ids: matvec.glsl's, 3 = ROUTED, router.glsl's, residual_norm.glsl's.
 #extension GL_GOOGLE_include_directive : require
 #include "matvec.glsl"
 #include "residual_norm.glsl"
@@ -20,11 +20,14 @@ void main()
     [[unroll]] for (uint r = 0; r < ROWS; r++)
         rows[r] = min(first + r, args.n_rows - 1);
     float sums[ROWS];
-    matvec_rows(quant_matrix(args.weight, args.n_rows, args.n_cols), args.x, args.n_cols, rows, sums);
+    matvec_rows(args.weight, args.n_rows, args.x, args.n_cols, rows, sums);
 
-    const bool last = residual_norm(args.y, args.norm, args.yn, args.counter, args.n_rows, args.eps,
-                                    first, sums);
-    if (ROUTED && last)
-        router_route(ReadF32(args.router), F32(args.yn), 0, args.n_rows, Routes(args.routes), 0,
-                     SharedU32(args.status), args.layer);
+    const bool last = residual_norm(args.y, args.norm, args.yn, args.yn8, args.counter, args.n_rows,
+                                    args.eps, first, sums);
+    if (!ROUTED || !last)
+        return;
+    memoryBarrierBuffer();
+    barrier();
+    router_route(ReadF32(args.router), SharedF32(args.yn), 0, args.n_rows, Routes(args.routes), 0,
+                 SharedU32(args.status), args.layer);
 }

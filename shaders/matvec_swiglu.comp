@@ -3,13 +3,12 @@
 // MLP and their product in one pass. G = W[0 .. n_rows), U = W[n_rows .. 2 n_rows).
 //
 // A workgroup owns ROWS / 2 outputs: their gate rows and their up rows. ROWS is even.
+// Constant ids: matvec.glsl's, 7 = INPUT8: y in 8 bits as well.
 #extension GL_GOOGLE_include_directive : require
 #include "matvec.glsl"
-#include "silu.glsl"
+#include "swiglu_store.glsl"
 
 layout(push_constant, std430) uniform Push { vklm_args_matvec_swiglu args; };
-
-const uint OUTPUTS = ROWS / 2;
 
 void main()
 {
@@ -21,12 +20,6 @@ void main()
         rows[OUTPUTS + r] = args.n_rows + row;
     }
     float sums[ROWS];
-    QuantMatrix w = quant_matrix(args.weight, 2 * args.n_rows, args.n_cols);
-    matvec_rows(w, args.x, args.n_cols, rows, sums);
-    if (gl_LocalInvocationID.x == 0) {
-        F32 y = F32(args.y);
-        [[unroll]] for (uint r = 0; r < OUTPUTS; r++)
-            if (first + r < args.n_rows)
-                y.v[first + r] = silu(sums[r]) * sums[OUTPUTS + r];
-    }
+    matvec_rows(args.weight, 2 * args.n_rows, args.x, args.n_cols, rows, sums);
+    swiglu_store(args.y, args.y8, args.counters, 0, args.n_rows, first, sums);
 }

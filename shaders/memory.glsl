@@ -14,18 +14,31 @@ layout(buffer_reference, std430, buffer_reference_align = 8) readonly buffer Rea
 layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer ReadU32 { uint v[]; };
 layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer ReadF32 { float v[]; };
 layout(buffer_reference, std430, buffer_reference_align = 16) buffer F32x4 { vec4 v[]; };
+layout(buffer_reference, std430, buffer_reference_align = 16) buffer U32x4 { uvec4 v[]; };
+layout(buffer_reference, std430, buffer_reference_align = 8) buffer F32x2 { vec2 v[]; };
 layout(buffer_reference, std430, buffer_reference_align = 4) buffer F32 { float v[]; };
 layout(buffer_reference, std430, buffer_reference_align = 4) buffer U32 { uint v[]; };
 
 // For data that one workgroup writes and another one of the same dispatch reads.
 layout(buffer_reference, std430, buffer_reference_align = 4) coherent buffer SharedF32 { float v[]; };
+layout(buffer_reference, std430, buffer_reference_align = 16) coherent buffer SharedF32x4 { vec4 v[]; };
 layout(buffer_reference, std430, buffer_reference_align = 4) coherent buffer SharedU32 { uint v[]; };
 
 // An address some bytes further on, without 64-bit arithmetic.
 uvec2 address_add(uvec2 address, uint bytes)
 {
-    const uint low = address.x + bytes;
-    return uvec2(low, address.y + uint(low < bytes));
+    uint carry;
+    const uint low = uaddCarry(address.x, bytes, carry);
+    return uvec2(low, address.y + carry);
+}
+
+// row * row_bytes further on, which may be more than 4 GiB.
+uvec2 address_add_rows(uvec2 address, uint row, uint row_bytes)
+{
+    uint high, low;
+    umulExtended(row, row_bytes, high, low);
+    const uvec2 there = address_add(address, low);
+    return uvec2(there.x, there.y + high);
 }
 
 layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer Step {

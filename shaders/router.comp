@@ -15,6 +15,6 @@ layout(push_constant, std430) uniform Push { vklm_args_router args; };
 void main()
 {
     const uint t = gl_WorkGroupID.x;
-    router_route(ReadF32(args.router), F32(args.x), t * args.n_cols, args.n_cols,
+    router_route(ReadF32(args.router), SharedF32(args.x), t * args.n_cols, args.n_cols,
                  Routes(args.routes), t * TOP_K, SharedU32(args.status), args.layer);
 }

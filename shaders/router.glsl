@@ -4,8 +4,7 @@
 //   their weights: softmax over all s, divided by the sum over the chosen. The softmax's own denominator
 //   cancels, so it is the softmax over the chosen; and it grows with s, so s decides.
 //
-// (Jiang et al., "Mixtral of Experts", 2024.) Called by a whole workgroup for one token. Invocation i reads the
-// elements i, i + LANES, ... of x alone, so it may have written them itself a moment ago.
+// (Jiang et al., "Mixtral of Experts", 2024.) Called by a whole workgroup for one token.
 //
 // A score that is not finite would make the choice meaningless: the status word then gets 1 + the layer,
 // the routes name the first experts with weight 0, and no address goes astray.
@@ -54,7 +53,7 @@ void router_choose(Routes routes, uint first, SharedU32 status, uint layer)
 }
 
 // Routes of the token whose n values lie at x[at]; they go to routes[first ..].
-void router_route(ReadF32 router, F32 x, uint at, uint n, Routes routes, uint first,
+void router_route(ReadF32 router, SharedF32 x, uint at, uint n, Routes routes, uint first,
                   SharedU32 status, uint layer)
 {
     for (uint base = 0; base < N_EXPERTS; base += ROUTER_BLOCK) {

@@ -55,7 +55,7 @@ typedef struct vklm_engine_params {
     const char *importance; // a file of vklm_session_write_importance, for packing. Default: none
     const char *packed_folder; // keep packed copies of models here, and use them. Default: nowhere
     bool verify;               // compare a packed model with its checksums
-    unsigned tiers;            // mask of VKLM_TIER_*. Default: all that the device has
+    unsigned tiers; // mask of VKLM_TIER_*, as far as the device runs them. Default: all it is fast at
     uint64_t max_device_bytes; // do not use more device memory. Default: what the driver offers
     const char *pipeline_folder; // keep compiled shaders here between runs. Default: nowhere
     bool validation;             // Vulkan validation layers; their messages go to the log

@@ -9,6 +9,18 @@ QuantMatrix quant_matrix(uvec2 address, uint n_rows, uint n_cols)
     return QuantMatrix(address);
 }
 
+#define QuantRow uvec2
+
+QuantRow quant_row(uvec2 address, uint n_rows, uint n_cols, uint row)
+{
+    return address_add_rows(address, row, n_cols * 2);
+}
+
+QuantMatrix quant_of_row(QuantRow row)
+{
+    return QuantMatrix(row);
+}
+
 vec4 quant_bf16x4(uint low, uint high)
 {
     return uintBitsToFloat(uvec4(low << 16, low & 0xFFFF0000u, high << 16, high & 0xFFFF0000u));

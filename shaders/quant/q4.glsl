@@ -16,10 +16,28 @@ QuantMatrix quant_matrix(uvec2 address, uint n_rows, uint n_cols)
                        ReadU32(address_add(address, n / 2 + n / 16)));
 }
 
+struct QuantRow {
+    uvec2 quants, scales, pairs; // addresses
+};
+
+QuantRow quant_row(uvec2 address, uint n_rows, uint n_cols, uint row)
+{
+    const uint n = n_rows * n_cols;
+    return QuantRow(address_add(address, row * (n_cols / 2)),
+                    address_add(address, n / 2 + row * (n_cols / 16)),
+                    address_add(address, n / 2 + n / 16 + row * (n_cols / 64)));
+}
+
+QuantMatrix quant_of_row(QuantRow row)
+{
+    return QuantMatrix(ReadU32x4(row.quants), ReadU32(row.scales), ReadU32(row.pairs));
+}
+
 // Four columns of the low halves; of the high halves when u is shifted right by 4.
 vec4 quant_q4x4(uint u)
 {
-    return vec4(uvec4(u, u >> 8, u >> 16, u >> 24) & 0xFu);
+    const uint bytes = u & 0x0F0F0F0Fu;
+    return vec4(uvec4(bytes, bytes >> 8, bytes >> 16, bytes >> 24) & 0xFFu);
 }
 
 // What q is multiplied by, and what is taken off.
@@ -43,9 +61,31 @@ void quant_load(QuantMatrix m, uint i, out vec4 w[8])
 float quant_dot(QuantMatrix m, uint i, vec4 x[8], float sum_x)
 {
     uvec4 u = m.quants.v[i];
-    float sum = 0;
+    vec4 sum = vec4(0);
     [[unroll]] for (uint k = 0; k < 4; k++)
-        sum += dot(quant_q4x4(u[k]), x[k]) + dot(quant_q4x4(u[k] >> 4), x[4 + k]);
+        sum = fma(quant_q4x4(u[k] >> 4), x[4 + k], fma(quant_q4x4(u[k]), x[k], sum));
     vec2 line = quant_q4_line(m, i);
-    return line.x * sum - line.y * sum_x;
+    return line.x * (sum.x + sum.y + sum.z + sum.w) - line.y * sum_x;
 }
+
+#ifdef DOT8
+int quant_sum8(uvec4 u, uvec4 low, uvec4 high)
+{
+    int sum = 0;
+    [[unroll]] for (uint k = 0; k < 4; k++)
+        sum += dot8(u[k] & 0x0F0F0F0Fu, low[k]) + dot8(u[k] >> 4 & 0x0F0F0F0Fu, high[k]);
+    return sum;
+}
+
+// Of columns 64 i .. 64 i + 63 with x in 8 bits; scale: theirs, and times their sums (input8.glsl).
+float quant_dot8(QuantMatrix m, uint i, uvec4 x[4], vec4 scale)
+{
+    const int first = quant_sum8(m.quants.v[2 * i], x[0], x[1]);
+    const int second = quant_sum8(m.quants.v[2 * i + 1], x[2], x[3]);
+    const uint bytes = m.scales.v[i];
+    const vec2 line = unpackHalf2x16(m.pairs.v[i / 4]) * (1.0 / 256);
+    return line.x * (float(bytes & 0xFFu) * (scale.x * float(first)) +
+                     float(bytes >> 16 & 0xFFu) * (scale.z * float(second))) -
+           line.y * (float(bytes >> 8 & 0xFFu) * scale.y + float(bytes >> 24) * scale.w);
+}
+#endif

@@ -4,6 +4,9 @@
 //                                     invocation loads at a time, 16 bytes of them (f32: 32)
 //   QuantMatrix                       a matrix [n_rows, n_cols]: references to its planes
 //   quant_matrix(address, n_rows, n_cols)
+//   QuantRow, quant_row(address, n_rows, n_cols, row), quant_of_row(row)
+//                                     one row of it, whose blocks count from 0: cheaper addresses. A
+//                                     QuantRow holds them as numbers: SwiftShader crashes on arrays of references
 //   quant_load(m, i, w)               the values of block i, four to a vector
 //   quant_dot(m, i, x, sum_x)         their dot product with x, whose sum is sum_x; cheaper than quant_load
 //                                     and a dot, because scales are applied once to a block
@@ -11,6 +14,10 @@
 // Blocks are numbered row by row: block b of row r is r * (n_cols / QUANT_BLOCK) + b. The host guarantees
 // that n_cols is a multiple of the format's group (src/quant/format.h). -DQUANT=n chooses one; the numbers
 // are those of src/quant/format.h.
+// Packed formats have quant_dot8 as well, for the dot8 tier (-DDOT8).
+#ifdef DOT8
+#include "dot8.glsl"
+#endif
 #if QUANT == 0
 #include "quant/f32.glsl"
 #elif QUANT == 1

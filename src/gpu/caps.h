@@ -63,6 +63,9 @@ typedef struct {
 // *out_missing says what it lacks.
 unsigned vklm_gpu_caps_tiers(const vklm_gpu_caps *caps, const char **out_missing);
 
+// Those, and tiers that the device can run but is not fast at.
+unsigned vklm_gpu_caps_runnable_tiers(const vklm_gpu_caps *caps);
+
 // Bytes of device-local memory the process may use now (budget), and in all.
 void vklm_gpu_caps_memory(const vklm_gpu_caps *caps, uint64_t *out_budget, uint64_t *out_total);
 

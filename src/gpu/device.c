@@ -133,7 +133,7 @@ vklm_status vklm_gpu_device_open(vklm_gpu_instance *instance, size_t index,
     if (params->tune_as_gpu && d->caps.type == VKLM_DEVICE_CPU)
         d->caps.type = VKLM_DEVICE_DISCRETE;
     if (params->tiers)
-        d->caps.tiers &= params->tiers | VKLM_TIER_BASE;
+        d->caps.tiers = vklm_gpu_caps_runnable_tiers(&d->caps) & (params->tiers | VKLM_TIER_BASE);
     vklm_status status = create_device(d);
     if (status == VKLM_OK)
         status = vklm_gpu_pipelines_init(d, params->cache_folder);

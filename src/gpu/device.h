@@ -8,7 +8,8 @@
 #include "gpu/memory.h"
 
 typedef struct {
-    unsigned tiers;   // mask of VKLM_TIER_*: what may be used; 0 = all that the device has
+    // VKLM_TIER_*: what may be used, as far as the device can run it; 0: all that it is fast at
+    unsigned tiers;
     bool tune_as_gpu; // a CPU device gets a GPU's variants, so that these can be tested without one
     bool serial;      // a full barrier after every command: results must not change
     const char *cache_folder; // where compiled pipelines are kept between runs; NULL: nowhere

@@ -39,6 +39,11 @@ unsigned vklm_gpu_caps_tiers(const vklm_gpu_caps *c, const char **out_missing)
     return tiers;
 }
 
+unsigned vklm_gpu_caps_runnable_tiers(const vklm_gpu_caps *c)
+{
+    return c->tiers && c->int8_dot ? c->tiers | VKLM_TIER_DOT8 : c->tiers;
+}
+
 void vklm_gpu_caps_memory(const vklm_gpu_caps *c, uint64_t *out_budget, uint64_t *out_total)
 {
     *out_budget = *out_total = 0;

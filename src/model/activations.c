@@ -4,6 +4,7 @@
 
 #include "gpu/cmd.h"
 #include "ops/attention.h"
+#include "ops/input8.h"
 #include "ops/sample.h"
 #include "ops/tune.h"
 
@@ -16,6 +17,7 @@ typedef struct {
     vklm_gpu_slot step, tokens, x, xn, qkv, heads, gate_up, mlp, logits, partial, counters, settings, counts, list,
         candidates, kv_row, kv_counters;
     vklm_gpu_slot routes, expert_out, dispatch, tiles, entries, places, status; // with experts
+    vklm_gpu_slot xn8, heads8, mlp8, mlp_counters; // of the dot8 tier; 0 bytes: not there
 } slots;
 
 static uint32_t max_tokens(const vklm_gpu_caps *caps, uint32_t n_ctx)
@@ -54,6 +56,24 @@ static vklm_status lay_out_experts(const vklm_gpu_caps *caps, const vklm_arch *a
     return add_all(layout, wanted, sizeof wanted / sizeof *wanted);
 }
 
+// One token's inputs in 8 bits, where the matrices that they meet have columns for it.
+static vklm_status lay_out_dot8(const vklm_arch *arch, vklm_gpu_layout *layout, slots *s)
+{
+    const uint64_t n_heads = (uint64_t)arch->n_heads * arch->head_dim, n_mlp = arch->n_intermediate;
+    const uint64_t n_mlps = arch->top_k ? arch->top_k : 1;
+    vklm_status status = VKLM_OK;
+    if (arch->n_hidden % 64 == 0)
+        status = vklm_gpu_layout_add(layout, vklm_op_input8_bytes(arch->n_hidden), &s->xn8);
+    if (status == VKLM_OK && n_heads % 64 == 0 && arch->head_dim % 32 == 0)
+        status = vklm_gpu_layout_add(layout, vklm_op_input8_bytes(n_heads), &s->heads8);
+    if (status == VKLM_OK && n_mlp % 64 == 0)
+        status = vklm_gpu_layout_add(layout, n_mlps * vklm_op_input8_bytes(n_mlp), &s->mlp8);
+    if (status == VKLM_OK && n_mlp % 64 == 0)
+        status =
+            vklm_gpu_layout_add(layout, n_mlps * n_mlp / 32 * sizeof(uint32_t), &s->mlp_counters);
+    return status;
+}
+
 static vklm_status lay_out(const vklm_gpu_caps *caps, const vklm_arch *arch, uint32_t n_ctx,
                            vklm_gpu_layout *layout, slots *s)
 {
@@ -83,6 +103,9 @@ static vklm_status lay_out(const vklm_gpu_caps *caps, const vklm_arch *arch, uin
     vklm_status status = add_all(layout, wanted, sizeof wanted / sizeof *wanted);
     if (status == VKLM_OK && arch->n_experts)
         status = lay_out_experts(caps, arch, (uint32_t)rows, layout, s);
+    s->xn8 = s->heads8 = s->mlp8 = s->mlp_counters = (vklm_gpu_slot){0};
+    if (status == VKLM_OK && caps->tiers & VKLM_TIER_DOT8)
+        status = lay_out_dot8(arch, layout, s);
     return status;
 }
 
@@ -111,6 +134,8 @@ static vklm_status clear_counters(vklm_gpu_device *device, const vklm_activation
     vklm_gpu_cmd_fill(cmd, "clear counters", a->kv_counters, 0);
     if (a->status.buffer)
         vklm_gpu_cmd_fill(cmd, "clear status", a->status, 0);
+    if (a->mlp_counters.buffer)
+        vklm_gpu_cmd_fill(cmd, "clear counters", a->mlp_counters, 0);
     status = vklm_gpu_cmd_end(cmd);
     if (status == VKLM_OK)
         status = vklm_gpu_cmd_submit(cmd);
@@ -159,9 +184,12 @@ vklm_status vklm_activations_init(vklm_gpu_device *device, const vklm_arch *arch
         {&out->settings, s.settings}, {&out->counts, s.counts},
         {&out->list, s.list}, {&out->candidates, s.candidates},
         {&out->kv_row, s.kv_row}, {&out->kv_counters, s.kv_counters},
+        {&out->xn8, s.xn8}, {&out->heads8, s.heads8},
+        {&out->mlp8, s.mlp8}, {&out->mlp_counters, s.mlp_counters},
     };
     for (size_t i = 0; i < sizeof views / sizeof *views; i++)
-        *views[i].view = vklm_gpu_arena_view(out->arena, views[i].slot);
+        if (views[i].slot.bytes > 0)
+            *views[i].view = vklm_gpu_arena_view(out->arena, views[i].slot);
     if (arch->n_experts)
         view_experts(out, &s);
     uint64_t upload = out->tokens.bytes > out->step.bytes ? out->tokens.bytes : out->step.bytes;

@@ -35,6 +35,10 @@ typedef struct {
     vklm_gpu_view list, candidates; // sample's
     vklm_gpu_view kv_row;      // f32 [2 n_kv_heads, head_dim]: keys and values on their way to a q8 cache
     vklm_gpu_view kv_counters; // u32 [2 n_kv_heads], zero between dispatches
+    // Of the dot8 tier, one token's inputs in 8 bits (ops/input8.h); NULL buffers: not there.
+    vklm_gpu_view xn8, heads8;  // [n_hidden], [n_heads * head_dim]
+    vklm_gpu_view mlp8;         // [top_k or 1, n_intermediate]
+    vklm_gpu_view mlp_counters; // u32 [top_k or 1, n_intermediate / 32], zero between dispatches
     vklm_gpu_arena *arena;
     const vklm_importance_sums
         *sums;                 // where prompts leave the squares of their activations, or NULL

@@ -26,6 +26,7 @@ static void record_token(const vklm_decode_plan *p, vklm_gpu_cmd *cmd)
     const vklm_activations *a = p->activations;
     const vklm_arch *arch = &w->arch;
     vklm_gpu_view xn = vklm_activations_floats(a->xn, 0, arch->n_hidden);
+    vklm_gpu_view xn8 = vklm_layer_xn8(w, a);
 
     vklm_op_embed_record(cmd, &(vklm_op_embed){
                                   .table = &w->embed,
@@ -33,6 +34,7 @@ static void record_token(const vklm_decode_plan *p, vklm_gpu_cmd *cmd)
                                   .norm = w->layers[0].attn_norm,
                                   .x = vklm_activations_floats(a->x, 0, arch->n_hidden),
                                   .xn = xn,
+                                  .xn8 = xn8,
                                   .n_rows = 1,
                                   .eps = arch->rms_eps,
                               });
@@ -42,8 +44,8 @@ static void record_token(const vklm_decode_plan *p, vklm_gpu_cmd *cmd)
         tap(p, cmd, layer + 1);
     }
     vklm_op_matvec_record(
-        cmd,
-        &(vklm_op_matvec){.label = "lm_head", .weight = &w->lm_head, .x = xn, .y = logits_of(p)});
+        cmd, &(vklm_op_matvec){
+                 .label = "lm_head", .weight = &w->lm_head, .x = xn, .x8 = xn8, .y = logits_of(p)});
     vklm_activations_record_status(cmd, a);
 }
 

@@ -15,6 +15,17 @@ vklm_gpu_view vklm_layer_next_norm(const vklm_weights *weights, uint32_t layer)
                                               : weights->final_norm;
 }
 
+// The 8-bit form of a vector, for matrices of a format that may be multiplied with it.
+static vklm_gpu_view input8(vklm_format format, vklm_gpu_view view)
+{
+    return vklm_format_is_packed(format) ? view : (vklm_gpu_view){0};
+}
+
+vklm_gpu_view vklm_layer_xn8(const vklm_weights *weights, const vklm_activations *a)
+{
+    return input8(weights->layers[0].qkv.format, a->xn8);
+}
+
 static vklm_gpu_view norm_counter(const vklm_arch *arch, const vklm_activations *a)
 {
     return vklm_activations_floats(a->counters, arch->n_heads, 1);
@@ -48,17 +59,24 @@ static void decode_mlp(vklm_gpu_cmd *cmd, const vklm_weights *weights, uint32_t 
     vklm_gpu_view mlp = vklm_activations_floats(a->mlp, 0, arch->n_intermediate);
 
     // mlp = silu(G xn) * (U xn)
-    vklm_op_matvec_swiglu_record(
-        cmd,
-        &(vklm_op_matvec_swiglu){.label = "gate up", .weight = &w->gate_up, .x = xn, .y = mlp});
+    vklm_op_matvec_swiglu_record(cmd,
+                                 &(vklm_op_matvec_swiglu){.label = "gate up",
+                                                          .weight = &w->gate_up,
+                                                          .x = xn,
+                                                          .x8 = vklm_layer_xn8(weights, a),
+                                                          .y = mlp,
+                                                          .y8 = input8(w->down.format, a->mlp8),
+                                                          .counters = a->mlp_counters});
     // x += D mlp; xn = norm(x)
     vklm_op_matvec_residual_record(cmd, &(vklm_op_matvec_residual){
                                             .label = "down",
                                             .weight = &w->down,
                                             .x = mlp,
+                                            .x8 = a->mlp8,
                                             .y = vklm_activations_floats(a->x, 0, arch->n_hidden),
                                             .norm = next_norm,
                                             .yn = xn,
+                                            .yn8 = vklm_layer_xn8(weights, a),
                                             .counter = norm_counter(arch, a),
                                             .eps = arch->rms_eps,
                                         });
@@ -77,15 +95,23 @@ static void decode_experts(vklm_gpu_cmd *cmd, const vklm_weights *weights, uint3
 
     // mlp_e = silu(G_e xn) * (U_e xn)
     vklm_op_expert_swiglu_record(
-        cmd, &(vklm_op_expert_swiglu){.experts = experts, .routes = routes, .x = xn, .y = mlp});
+        cmd, &(vklm_op_expert_swiglu){.experts = experts,
+                                      .routes = routes,
+                                      .x = xn,
+                                      .x8 = vklm_layer_xn8(weights, a),
+                                      .y = mlp,
+                                      .y8 = input8(experts->down_format, a->mlp8),
+                                      .counters = a->mlp_counters});
     // x += sum_e r_e D_e mlp_e; xn = norm(x)
     vklm_op_expert_down_record(cmd, &(vklm_op_expert_down){
                                         .experts = experts,
                                         .routes = routes,
                                         .x = mlp,
+                                        .x8 = a->mlp8,
                                         .y = vklm_activations_floats(a->x, 0, arch->n_hidden),
                                         .norm = next_norm,
                                         .yn = xn,
+                                        .yn8 = vklm_layer_xn8(weights, a),
                                         .counter = norm_counter(arch, a),
                                         .eps = arch->rms_eps,
                                     });
@@ -112,6 +138,7 @@ void vklm_layer_decode_record(vklm_gpu_cmd *cmd, const vklm_weights *weights, ui
                                        .label = "qkv",
                                        .weight = &w->qkv,
                                        .x = xn,
+                                       .x8 = vklm_layer_xn8(weights, a),
                                        .step = a->step,
                                        .rope = weights->rope,
                                        .q = q,
@@ -132,6 +159,7 @@ void vklm_layer_decode_record(vklm_gpu_cmd *cmd, const vklm_weights *weights, ui
                                              .v = cache->v,
                                              .step = a->step,
                                              .y = heads,
+                                             .y8 = input8(w->out.format, a->heads8),
                                              .partial = a->partial,
                                              .counter = attention_counters,
                                              .n_heads = arch->n_heads,
@@ -145,9 +173,11 @@ void vklm_layer_decode_record(vklm_gpu_cmd *cmd, const vklm_weights *weights, ui
                                             .label = "attention out",
                                             .weight = &w->out,
                                             .x = heads,
+                                            .x8 = a->heads8,
                                             .y = x,
                                             .norm = w->mlp_norm,
                                             .yn = xn,
+                                            .yn8 = vklm_layer_xn8(weights, a),
                                             .counter = norm_counter(arch, a),
                                             .eps = arch->rms_eps,
                                             .router = arch->n_experts ? &router : NULL,
@@ -169,12 +199,11 @@ static void prefill_mlp(vklm_gpu_cmd *cmd, const vklm_weights *weights, uint32_t
     vklm_gpu_view mlp = vklm_activations_floats(a->mlp, 0, n * arch->n_intermediate);
 
     vklm_importance_sums_record(cmd, a->sums, layer, VKLM_MATRIX_GATE_UP, xn, n_tokens);
-    vklm_op_matmul_record(
-        cmd, &(vklm_op_matmul){.label = "gate up",
-                               .weight = &w->gate_up,
-                               .x = xn,
-                               .y = gate_up,
-                               .n_tokens = n_tokens});
+    vklm_op_matmul_record(cmd, &(vklm_op_matmul){.label = "gate up",
+                                                 .weight = &w->gate_up,
+                                                 .x = xn,
+                                                 .y = gate_up,
+                                                 .n_tokens = n_tokens});
     vklm_op_swiglu_record(cmd, &(vklm_op_swiglu){.gate_up = gate_up,
                                                  .y = mlp,
                                                  .n_tokens = n_tokens,

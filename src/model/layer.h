@@ -20,6 +20,9 @@ void vklm_layer_prefill_record(vklm_gpu_cmd *cmd, const vklm_weights *weights, u
                                const vklm_kv_cache *kv, const vklm_activations *a,
                                vklm_gpu_view next_norm, uint32_t n_tokens, uint32_t position);
 
+// a->xn in 8 bits, where the dot8 tier has it and the weights are packed; otherwise no view.
+vklm_gpu_view vklm_layer_xn8(const vklm_weights *weights, const vklm_activations *a);
+
 // The norm that follows a layer.
 vklm_gpu_view vklm_layer_next_norm(const vklm_weights *weights, uint32_t layer);
 

@@ -3,7 +3,7 @@
 #include <math.h>
 
 #include "gpu/device.h"
-#include "ops/tune.h"
+#include "ops/input8.h"
 
 static bool check_heads(vklm_gpu_cmd *cmd, uint32_t n_heads, uint32_t n_kv_heads, uint32_t head_dim,
                         bool kv_q8)
@@ -40,23 +40,25 @@ void vklm_op_attention_decode_record(vklm_gpu_cmd *cmd, const vklm_op_attention_
         .v = vklm_gpu_view_address(op->v),
         .step = vklm_gpu_view_address(op->step),
         .y = vklm_gpu_view_address(op->y),
+        .y8 = vklm_op_optional_address(op->y8),
         .partial = vklm_gpu_view_address(op->partial),
         .counter = vklm_gpu_view_address(op->counter),
         .n_ctx = op->n_ctx,
         .group = op->n_heads / op->n_kv_heads,
         .scale = 1 / sqrtf((float)op->head_dim),
     };
-    vklm_gpu_cmd_dispatch(
-        cmd, &(vklm_gpu_dispatch){
-                 .label = "attention",
-                 .shader = op->kv_q8 ? "attention_decode_kvq8" : "attention_decode",
-                 .constants = {tuning.attention_lanes, 0, tuning.attention_chunk, op->head_dim},
-                 .args = &args,
-                 .args_bytes = sizeof args,
-                 .groups = {op->n_heads, n_splits(caps, op->n_ctx)},
-                 .reads = {op->q, op->k, op->v, op->step},
-                 .writes = {op->y, op->partial, op->counter},
-             });
+    vklm_gpu_cmd_dispatch(cmd,
+                          &(vklm_gpu_dispatch){
+                              .label = "attention",
+                              .shader = op->kv_q8 ? "attention_decode_kvq8" : "attention_decode",
+                              .constants = {tuning.attention_lanes, 0, tuning.attention_chunk,
+                                            op->head_dim, [7] = op->y8.buffer != NULL},
+                              .args = &args,
+                              .args_bytes = sizeof args,
+                              .groups = {op->n_heads, n_splits(caps, op->n_ctx)},
+                              .reads = {op->q, op->k, op->v, op->step},
+                              .writes = {op->y, op->partial, op->counter, op->y8},
+                          });
 }
 
 void vklm_op_attention_prefill_record(vklm_gpu_cmd *cmd, const vklm_op_attention_prefill *op)

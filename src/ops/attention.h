@@ -12,9 +12,10 @@
 
 // One token at step.position, over positions 0 .. step.position. Recorded once for every length up
 // to n_ctx. q, y: f32 [n_heads, head_dim]; partial: vklm_op_attention_decode_scratch bytes;
-// counter: u32 [n_heads], zero before and after
+// counter: u32 [n_heads], zero before and after; y8, or nothing: y in 8 bits (ops/input8.h),
+// head_dim % 32 == 0
 typedef struct {
-    vklm_gpu_view q, k, v, step, y, partial, counter;
+    vklm_gpu_view q, k, v, step, y, y8, partial, counter;
     uint32_t n_heads, n_kv_heads, head_dim, n_ctx;
     bool kv_q8;
 } vklm_op_attention_decode;

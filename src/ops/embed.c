@@ -1,7 +1,7 @@
 #include "ops/embed.h"
 
 #include "gpu/device.h"
-#include "ops/tune.h"
+#include "ops/input8.h"
 
 void vklm_op_embed_record(vklm_gpu_cmd *cmd, const vklm_op_embed *op)
 {
@@ -18,6 +18,7 @@ void vklm_op_embed_record(vklm_gpu_cmd *cmd, const vklm_op_embed *op)
         .norm = vklm_gpu_view_address(op->norm),
         .x = vklm_gpu_view_address(op->x),
         .xn = vklm_gpu_view_address(op->xn),
+        .xn8 = vklm_op_optional_address(op->xn8),
         .n_vocab = table->n_rows,
         .n_cols = table->n_cols,
         .eps = op->eps,
@@ -27,12 +28,12 @@ void vklm_op_embed_record(vklm_gpu_cmd *cmd, const vklm_op_embed *op)
         cmd, &(vklm_gpu_dispatch){
                  .label = "embed",
                  .shader = vklm_tune_shader(VKLM_FAMILY_EMBED, table->format),
-                 .constants = {tuning.row_lanes},
+                 .constants = {tuning.row_lanes, [7] = op->xn8.buffer != NULL},
                  .args = &args,
                  .args_bytes = sizeof args,
                  .groups = {op->n_rows},
                  // which rows is known on the device only: as many bytes as they are
                  .reads = {vklm_gpu_view_part(table->data, 0, row), op->tokens, op->norm},
-                 .writes = {op->x, op->xn},
+                 .writes = {op->x, op->xn, op->xn8},
              });
 }

@@ -1,8 +1,8 @@
 #include "ops/experts.h"
 
 #include "gpu/device.h"
+#include "ops/input8.h"
 #include "ops/router.h"
-#include "ops/tune.h"
 
 static vklm_tuning tuning_of(const vklm_gpu_cmd *cmd)
 {
@@ -34,25 +34,30 @@ void vklm_op_expert_swiglu_record(vklm_gpu_cmd *cmd, const vklm_op_expert_swiglu
     if (!check(cmd, e))
         return;
     vklm_tuning tuning = tuning_of(cmd);
+    vklm_op_input in = vklm_op_input_select(cmd, VKLM_FAMILY_EXPERT_SWIGLU, e->gate_up_format,
+                                            e->n_hidden, op->x, op->x8);
     struct vklm_args_expert_swiglu args = {
         .table = vklm_gpu_view_address(e->table),
         .routes = vklm_gpu_view_address(op->routes),
-        .x = vklm_gpu_view_address(op->x),
+        .x = vklm_gpu_view_address(in.x),
         .y = vklm_gpu_view_address(op->y),
+        .y8 = vklm_op_optional_address(op->y8),
+        .counters = vklm_op_optional_address(op->counters),
         .n_rows = e->n_intermediate,
         .n_cols = e->n_hidden,
     };
     vklm_gpu_cmd_dispatch(
-        cmd, &(vklm_gpu_dispatch){
-                 .label = "experts gate up",
-                 .shader = vklm_tune_shader(VKLM_FAMILY_EXPERT_SWIGLU, e->gate_up_format),
-                 .constants = {tuning.matvec_lanes, 0, tuning.matvec_rows},
-                 .args = &args,
-                 .args_bytes = sizeof args,
-                 .groups = {ceil_div(args.n_rows, tuning.matvec_rows / 2), e->top_k},
-                 .reads = {e->table, op->routes, op->x},
-                 .writes = {op->y},
-             });
+        cmd,
+        &(vklm_gpu_dispatch){
+            .label = "experts gate up",
+            .shader = in.shader,
+            .constants = {tuning.matvec_lanes, 0, tuning.matvec_rows, [7] = op->y8.buffer != NULL},
+            .args = &args,
+            .args_bytes = sizeof args,
+            .groups = {ceil_div(args.n_rows, tuning.matvec_rows / 2), e->top_k},
+            .reads = {e->table, op->routes, in.x},
+            .writes = {op->y, op->y8, op->counters},
+        });
 }
 
 void vklm_op_expert_down_record(vklm_gpu_cmd *cmd, const vklm_op_expert_down *op)
@@ -61,29 +66,32 @@ void vklm_op_expert_down_record(vklm_gpu_cmd *cmd, const vklm_op_expert_down *op
     if (!check(cmd, e))
         return;
     vklm_tuning tuning = tuning_of(cmd);
+    vklm_op_input in = vklm_op_input_select(cmd, VKLM_FAMILY_EXPERT_DOWN, e->down_format,
+                                            e->n_intermediate, op->x, op->x8);
     struct vklm_args_expert_down args = {
         .table = vklm_gpu_view_address(e->table),
         .routes = vklm_gpu_view_address(op->routes),
-        .x = vklm_gpu_view_address(op->x),
+        .x = vklm_gpu_view_address(in.x),
         .y = vklm_gpu_view_address(op->y),
         .norm = vklm_gpu_view_address(op->norm),
         .yn = vklm_gpu_view_address(op->yn),
+        .yn8 = vklm_op_optional_address(op->yn8),
         .counter = vklm_gpu_view_address(op->counter),
         .n_rows = e->n_hidden,
         .n_cols = e->n_intermediate,
         .eps = op->eps,
     };
-    vklm_gpu_cmd_dispatch(
-        cmd, &(vklm_gpu_dispatch){
-                 .label = "experts down",
-                 .shader = vklm_tune_shader(VKLM_FAMILY_EXPERT_DOWN, e->down_format),
-                 .constants = {tuning.matvec_lanes, 0, tuning.matvec_rows, 0, 0, 0, e->top_k},
-                 .args = &args,
-                 .args_bytes = sizeof args,
-                 .groups = {ceil_div(args.n_rows, tuning.matvec_rows)},
-                 .reads = {e->table, op->routes, op->x, op->norm},
-                 .writes = {op->y, op->yn, op->counter},
-             });
+    vklm_gpu_cmd_dispatch(cmd, &(vklm_gpu_dispatch){
+                                   .label = "experts down",
+                                   .shader = in.shader,
+                                   .constants = {tuning.matvec_lanes, 0, tuning.matvec_rows, 0, 0,
+                                                 0, e->top_k, op->yn8.buffer != NULL},
+                                   .args = &args,
+                                   .args_bytes = sizeof args,
+                                   .groups = {ceil_div(args.n_rows, tuning.matvec_rows)},
+                                   .reads = {e->table, op->routes, in.x, op->norm},
+                                   .writes = {op->y, op->yn, op->counter, op->yn8},
+                               });
 }
 
 uint32_t vklm_op_expert_tiles(const vklm_gpu_caps *caps, uint32_t n_tokens, uint32_t n_experts,

@@ -16,13 +16,14 @@ typedef struct {
     uint32_t n_experts, top_k, n_hidden, n_intermediate;
 } vklm_experts;
 
-// One token, two dispatches. routes: vklm_args_route [top_k]
+// One token, two dispatches. routes: vklm_args_route [top_k]. x8, y8, yn8: as in ops/matvec.h, with
+// top_k vectors in 8 bits side by side where x or y is [top_k, ...].
 
 // y[s] = silu(G xn) * (U xn) of expert routes[s].  xn: f32 [n_hidden], y: f32 [top_k,
-// n_intermediate]
+// n_intermediate]; counters: u32 [top_k, n_intermediate / 32], zero before and after, with y8
 typedef struct {
     const vklm_experts *experts;
-    vklm_gpu_view routes, x, y;
+    vklm_gpu_view routes, x, x8, y, y8, counters;
 } vklm_op_expert_swiglu;
 void vklm_op_expert_swiglu_record(vklm_gpu_cmd *cmd, const vklm_op_expert_swiglu *op);
 
@@ -30,7 +31,7 @@ void vklm_op_expert_swiglu_record(vklm_gpu_cmd *cmd, const vklm_op_expert_swiglu
 // x: f32 [top_k, n_intermediate]; y, norm, yn: f32 [n_hidden]; counter: u32, zero before and after
 typedef struct {
     const vklm_experts *experts;
-    vklm_gpu_view routes, x, y, norm, yn, counter;
+    vklm_gpu_view routes, x, x8, y, norm, yn, yn8, counter;
     float eps;
 } vklm_op_expert_down;
 void vklm_op_expert_down_record(vklm_gpu_cmd *cmd, const vklm_op_expert_down *op);

@@ -7,8 +7,9 @@ void vklm_op_matmul_record(vklm_gpu_cmd *cmd, const vklm_op_matmul *op)
 {
     const vklm_weight *w = op->weight;
     if (w->n_cols % vklm_format_group(w->format) != 0 || w->n_rows == 0 || op->n_tokens == 0) {
-        vklm_gpu_cmd_fail(cmd, VKLM_UNSUPPORTED, "%s: %u tokens, a matrix of %u rows and %u columns",
-                          op->label, op->n_tokens, w->n_rows, w->n_cols);
+        vklm_gpu_cmd_fail(cmd, VKLM_UNSUPPORTED,
+                          "%s: %u tokens, a matrix of %u rows and %u columns", op->label,
+                          op->n_tokens, w->n_rows, w->n_cols);
         return;
     }
     vklm_tuning tuning = vklm_tune_select(vklm_gpu_device_caps(vklm_gpu_cmd_device(cmd)));

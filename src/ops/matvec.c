@@ -1,7 +1,7 @@
 #include "ops/matvec.h"
 
 #include "gpu/device.h"
-#include "ops/tune.h"
+#include "ops/input8.h"
 
 static vklm_tuning tuning_of(const vklm_gpu_cmd *cmd)
 {
@@ -30,9 +30,11 @@ void vklm_op_matvec_record(vklm_gpu_cmd *cmd, const vklm_op_matvec *op)
     if (!check_weight(cmd, op->label, w))
         return;
     vklm_tuning tuning = tuning_of(cmd);
+    vklm_op_input in =
+        vklm_op_input_select(cmd, VKLM_FAMILY_MATVEC, w->format, w->n_cols, op->x, op->x8);
     struct vklm_args_matvec args = {
         .weight = vklm_gpu_view_address(w->data),
-        .x = vklm_gpu_view_address(op->x),
+        .x = vklm_gpu_view_address(in.x),
         .y = vklm_gpu_view_address(op->y),
         .n_rows = w->n_rows,
         .n_cols = w->n_cols,
@@ -43,12 +45,12 @@ void vklm_op_matvec_record(vklm_gpu_cmd *cmd, const vklm_op_matvec *op)
              height = ceil_div(workgroups, 65535);
     vklm_gpu_cmd_dispatch(cmd, &(vklm_gpu_dispatch){
                                    .label = op->label,
-                                   .shader = vklm_tune_shader(VKLM_FAMILY_MATVEC, w->format),
+                                   .shader = in.shader,
                                    .constants = {tuning.matvec_lanes, 0, tuning.matvec_rows},
                                    .args = &args,
                                    .args_bytes = sizeof args,
                                    .groups = {ceil_div(workgroups, height), height},
-                                   .reads = {w->data, op->x},
+                                   .reads = {w->data, in.x},
                                    .writes = {op->y},
                                });
 }
@@ -59,22 +61,27 @@ void vklm_op_matvec_swiglu_record(vklm_gpu_cmd *cmd, const vklm_op_matvec_swiglu
     if (!check_weight(cmd, op->label, w))
         return;
     vklm_tuning tuning = tuning_of(cmd);
+    vklm_op_input in =
+        vklm_op_input_select(cmd, VKLM_FAMILY_MATVEC_SWIGLU, w->format, w->n_cols, op->x, op->x8);
     struct vklm_args_matvec_swiglu args = {
         .weight = vklm_gpu_view_address(w->data),
-        .x = vklm_gpu_view_address(op->x),
+        .x = vklm_gpu_view_address(in.x),
         .y = vklm_gpu_view_address(op->y),
+        .y8 = vklm_op_optional_address(op->y8),
+        .counters = vklm_op_optional_address(op->counters),
         .n_rows = w->n_rows / 2,
         .n_cols = w->n_cols,
     };
     vklm_gpu_cmd_dispatch(cmd, &(vklm_gpu_dispatch){
                                    .label = op->label,
-                                   .shader = vklm_tune_shader(VKLM_FAMILY_MATVEC_SWIGLU, w->format),
-                                   .constants = {tuning.matvec_lanes, 0, tuning.matvec_rows},
+                                   .shader = in.shader,
+                                   .constants = {tuning.matvec_lanes, 0,
+                                                 tuning.matvec_rows, [7] = op->y8.buffer != NULL},
                                    .args = &args,
                                    .args_bytes = sizeof args,
                                    .groups = {ceil_div(args.n_rows, tuning.matvec_rows / 2)},
-                                   .reads = {w->data, op->x},
-                                   .writes = {op->y},
+                                   .reads = {w->data, in.x},
+                                   .writes = {op->y, op->y8, op->counters},
                                });
 }
 
@@ -84,12 +91,15 @@ void vklm_op_matvec_residual_record(vklm_gpu_cmd *cmd, const vklm_op_matvec_resi
     if (!check_weight(cmd, op->label, w))
         return;
     vklm_tuning tuning = tuning_of(cmd);
+    vklm_op_input in =
+        vklm_op_input_select(cmd, VKLM_FAMILY_MATVEC_RESIDUAL, w->format, w->n_cols, op->x, op->x8);
     struct vklm_args_matvec_residual args = {
         .weight = vklm_gpu_view_address(w->data),
-        .x = vklm_gpu_view_address(op->x),
+        .x = vklm_gpu_view_address(in.x),
         .y = vklm_gpu_view_address(op->y),
         .norm = vklm_gpu_view_address(op->norm),
         .yn = vklm_gpu_view_address(op->yn),
+        .yn8 = vklm_op_optional_address(op->yn8),
         .counter = vklm_gpu_view_address(op->counter),
         .n_rows = w->n_rows,
         .n_cols = w->n_cols,
@@ -97,13 +107,14 @@ void vklm_op_matvec_residual_record(vklm_gpu_cmd *cmd, const vklm_op_matvec_resi
     };
     vklm_gpu_dispatch dispatch = {
         .label = op->label,
-        .shader = vklm_tune_shader(VKLM_FAMILY_MATVEC_RESIDUAL, w->format),
-        .constants = {tuning.matvec_lanes, 0, tuning.matvec_rows, op->router != NULL, 0, 1, 1},
+        .shader = in.shader,
+        .constants = {tuning.matvec_lanes, 0, tuning.matvec_rows, op->router != NULL, 0, 1, 1,
+                      op->yn8.buffer != NULL},
         .args = &args,
         .args_bytes = sizeof args,
         .groups = {ceil_div(w->n_rows, tuning.matvec_rows)},
-        .reads = {w->data, op->x, op->norm},
-        .writes = {op->y, op->yn, op->counter},
+        .reads = {w->data, in.x, op->norm},
+        .writes = {op->y, op->yn, op->counter, op->yn8},
     };
     const vklm_router *router = op->router;
     if (router) {
@@ -116,8 +127,9 @@ void vklm_op_matvec_residual_record(vklm_gpu_cmd *cmd, const vklm_op_matvec_resi
         dispatch.constants[5] = router->n_experts;
         dispatch.constants[6] = router->top_k;
         dispatch.reads[3] = router->weight;
-        dispatch.writes[3] = router->routes;
-        dispatch.writes[4] = router->status;
+        size_t n = op->yn8.buffer ? 4 : 3;
+        dispatch.writes[n] = router->routes;
+        dispatch.writes[n + 1] = router->status;
     }
     vklm_gpu_cmd_dispatch(cmd, &dispatch);
 }
@@ -136,9 +148,10 @@ void vklm_op_matvec_qkv_record(vklm_gpu_cmd *cmd, const vklm_op_matvec_qkv *op)
     }
     vklm_tuning tuning = tuning_of(cmd);
     const vklm_family family = op->kv_q8 ? VKLM_FAMILY_MATVEC_QKV_KVQ8 : VKLM_FAMILY_MATVEC_QKV;
+    vklm_op_input in = vklm_op_input_select(cmd, family, w->format, w->n_cols, op->x, op->x8);
     struct vklm_args_matvec_qkv args = {
         .weight = vklm_gpu_view_address(w->data),
-        .x = vklm_gpu_view_address(op->x),
+        .x = vklm_gpu_view_address(in.x),
         .step = vklm_gpu_view_address(op->step),
         .rope = vklm_gpu_view_address(op->rope),
         .q = vklm_gpu_view_address(op->q),
@@ -154,12 +167,12 @@ void vklm_op_matvec_qkv_record(vklm_gpu_cmd *cmd, const vklm_op_matvec_qkv *op)
     };
     vklm_gpu_cmd_dispatch(cmd, &(vklm_gpu_dispatch){
                                    .label = op->label,
-                                   .shader = vklm_tune_shader(family, w->format),
+                                   .shader = in.shader,
                                    .constants = {tuning.matvec_lanes, 0, 4},
                                    .args = &args,
                                    .args_bytes = sizeof args,
                                    .groups = {w->n_rows / 4},
-                                   .reads = {w->data, op->x, op->step, op->rope},
+                                   .reads = {w->data, in.x, op->step, op->rope},
                                    .writes = {op->q, op->k, op->v, op->scratch, op->counters},
                                });
 }

@@ -9,20 +9,24 @@
 #include "ops/router.h"
 #include "ops/weight.h"
 
+// On the dot8 tier packed weights are multiplied with inputs in 8 bits (ops/input8.h). x8, where it
+// is there, is x in that form; y8 and yn8 ask for what the next operation multiplies in that form
+// too, for lengths that are multiples of 64.
+
 // y = W x.  x: [n_cols], y: [n_rows]
 typedef struct {
     const char *label;
     const vklm_weight *weight;
-    vklm_gpu_view x, y;
+    vklm_gpu_view x, x8, y;
 } vklm_op_matvec;
 void vklm_op_matvec_record(vklm_gpu_cmd *cmd, const vklm_op_matvec *op);
 
 // y[r] = silu(W[r] . x) * (W[n + r] . x), n = n_rows / 2: gate rows, then up rows.  x: [n_cols], y:
-// [n]
+// [n]; counters: u32 [n / 32], zero before and after, with y8
 typedef struct {
     const char *label;
     const vklm_weight *weight;
-    vklm_gpu_view x, y;
+    vklm_gpu_view x, x8, y, y8, counters;
 } vklm_op_matvec_swiglu;
 void vklm_op_matvec_swiglu_record(vklm_gpu_cmd *cmd, const vklm_op_matvec_swiglu *op);
 
@@ -31,7 +35,7 @@ void vklm_op_matvec_swiglu_record(vklm_gpu_cmd *cmd, const vklm_op_matvec_swiglu
 typedef struct {
     const char *label;
     const vklm_weight *weight;
-    vklm_gpu_view x, y, norm, yn, counter;
+    vklm_gpu_view x, x8, y, norm, yn, yn8, counter;
     float eps;
     const vklm_router *router;
 } vklm_op_matvec_residual;
@@ -45,7 +49,7 @@ void vklm_op_matvec_residual_record(vklm_gpu_cmd *cmd, const vklm_op_matvec_resi
 typedef struct {
     const char *label;
     const vklm_weight *weight;
-    vklm_gpu_view x, step, rope, q, k, v, scratch, counters;
+    vklm_gpu_view x, x8, step, rope, q, k, v, scratch, counters;
     bool kv_q8;
     uint32_t n_heads, n_kv_heads, head_dim, n_ctx;
 } vklm_op_matvec_qkv;

@@ -24,10 +24,30 @@ const char *vklm_tune_shader(vklm_family family, vklm_format format)
     return shaders[family][format];
 }
 
+const char *vklm_tune_shader_dot8(vklm_family family, vklm_format format)
+{
+    static const char *const shaders[VKLM_FAMILY_COUNT][2] = {
+        [VKLM_FAMILY_MATVEC] = {"matvec_dot8_q8", "matvec_dot8_q4"},
+        [VKLM_FAMILY_MATVEC_QKV] = {"matvec_qkv_dot8_q8", "matvec_qkv_dot8_q4"},
+        [VKLM_FAMILY_MATVEC_QKV_KVQ8] = {"matvec_qkv_kvq8_dot8_q8", "matvec_qkv_kvq8_dot8_q4"},
+        [VKLM_FAMILY_MATVEC_SWIGLU] = {"matvec_swiglu_dot8_q8", "matvec_swiglu_dot8_q4"},
+        [VKLM_FAMILY_MATVEC_RESIDUAL] = {"matvec_residual_dot8_q8", "matvec_residual_dot8_q4"},
+        [VKLM_FAMILY_EXPERT_SWIGLU] = {"expert_swiglu_dot8_q8", "expert_swiglu_dot8_q4"},
+        [VKLM_FAMILY_EXPERT_DOWN] = {"expert_down_dot8_q8", "expert_down_dot8_q4"},
+    };
+    return shaders[family][format == VKLM_FORMAT_Q4];
+}
+
+bool vklm_tune_dot8(const vklm_gpu_caps *caps, vklm_format format, uint32_t n_cols)
+{
+    return caps->tiers & VKLM_TIER_DOT8 && vklm_format_is_packed(format) && n_cols % 64 == 0;
+}
+
 // The first row that fits. A CPU driver runs the invocations of a workgroup in a loop and pays for
 // every barrier: one subgroup per workgroup (lanes 0: the subgroup size) has none. On GPUs a matvec
-// workgroup is one subgroup too: K / 8 / lanes passes of 4 independent 16-byte loads each. Lavapipe of Mesa 22.3 ends
-// loops once an invocation has made 65535 iterations in all: sample, with 32 passes over its list, needs lanes.
+// workgroup is one subgroup too: K / 8 / lanes passes of 4 independent 16-byte loads each. Lavapipe
+// of Mesa 22.3 ends loops once an invocation has made 65535 iterations in all: sample, with 32
+// passes over its list, needs lanes.
 static const struct {
     bool cpu;
     uint32_t max_subgroup; // applies to devices with a subgroup size of at most this

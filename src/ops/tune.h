@@ -22,8 +22,12 @@ typedef enum {
     VKLM_FAMILY_COUNT,
 } vklm_family;
 
-// The shader's name.
+// The shader's name; `dot8`: the dot8 tier's, which exists for the matvec and expert kernels of packed formats.
 const char *vklm_tune_shader(vklm_family family, vklm_format format);
+const char *vklm_tune_shader_dot8(vklm_family family, vklm_format format);
+
+// Whether a matrix of n_cols columns is multiplied with inputs in 8 bits.
+bool vklm_tune_dot8(const vklm_gpu_caps *caps, vklm_format format, uint32_t n_cols);
 
 typedef struct {
     uint32_t matvec_lanes;        // invocations per workgroup of the matvec kernels

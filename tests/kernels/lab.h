@@ -95,6 +95,7 @@ void vklm_lab_check(const char *what, const float *got, const double *want, cons
 // is in vklm_error_message(), and the test is skipped with it. With VKLM_TEST_AS_GPU in the
 // environment a CPU device runs the variants that a GPU with its subgroup size would get.
 vklm_lab *vklm_lab_open(void);
+vklm_lab *vklm_lab_open_tiers(unsigned tiers); // VKLM_TIER_*, as vklm_gpu_device_params has them
 void vklm_lab_close(vklm_lab *lab);
 
 #endif

@@ -25,6 +25,11 @@ static void fail_test(void *opaque, const char *message)
 
 vklm_lab *vklm_lab_open(void)
 {
+    return vklm_lab_open_tiers(0);
+}
+
+vklm_lab *vklm_lab_open_tiers(unsigned tiers)
+{
     vklm_log_set(to_stderr, NULL, VKLM_LOG_WARNING);
     vklm_status status =
         vklm_gpu_instance_create(&(vklm_gpu_instance_params){.validation = true}, &instance);
@@ -34,7 +39,8 @@ vklm_lab *vklm_lab_open(void)
     size_t index;
     vklm_lab *lab;
     must(vklm_gpu_instance_select(instance, NULL, &index));
-    const vklm_gpu_device_params params = {.tune_as_gpu = getenv("VKLM_TEST_AS_GPU")};
+    const vklm_gpu_device_params params = {.tune_as_gpu = getenv("VKLM_TEST_AS_GPU"),
+                                           .tiers = tiers};
     must(vklm_gpu_device_open(instance, index, &params, &device));
     must(vklm_lab_create(&(vklm_lab_params){.device = device, .failed = fail_test}, &lab));
     return lab;
