@@ -193,6 +193,16 @@ struct vklm_args_column_squares {
     VKLM_U32 n_rows, n_cols;
 };
 
+// The micro-benchmarks of shaders/bench.
+struct vklm_args_bench {
+    VKLM_ADDRESS data;
+    VKLM_ADDRESS y;
+    VKLM_U32 n_steps;                   // how often the inner loop runs
+    VKLM_U32 mask;                      // of lanes of data, or an operand
+    VKLM_U32 group_stride, load_stride; // in lanes: from workgroup to workgroup, from load to load
+    VKLM_F32 m, c;                      // operands that the compiler must not know
+};
+
 struct vklm_args_expert_swiglu {
     VKLM_ADDRESS table;  // vklm_args_expert [n_experts]
     VKLM_ADDRESS routes; // vklm_args_route [top_k]

@@ -9,6 +9,13 @@ double vklm_clock_seconds(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
+double vklm_clock_thread_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
 size_t vklm_clock_print(char *out, size_t size, const char *format)
 {
     time_t now = time(NULL);

@@ -104,6 +104,8 @@ static void read_features(VkPhysicalDevice device, vklm_gpu_caps *c)
     c->int8_dot = f13.shaderIntegerDotProduct;
     c->coop_matrix = coop_extension && coop.cooperativeMatrix;
     c->memory_budget = has_extension(extensions, n, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
+    c->pipeline_statistics =
+        has_extension(extensions, n, VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME);
 }
 
 static void read_coop_shapes(VkInstance instance, VkPhysicalDevice device, vklm_gpu_caps *c)
@@ -163,8 +165,10 @@ static void read_timestamps(VkPhysicalDevice device, vklm_gpu_caps *c)
     uint32_t n = 32;
     vkGetPhysicalDeviceQueueFamilyProperties(device, &n, families);
     for (uint32_t i = 0; i < n; i++)
-        if (families[i].queueFlags & VK_QUEUE_COMPUTE_BIT && families[i].timestampValidBits)
+        if (families[i].queueFlags & VK_QUEUE_COMPUTE_BIT && families[i].timestampValidBits) {
             c->timestamps = c->timestamp_ns > 0;
+            c->timestamp_bits = families[i].timestampValidBits;
+        }
 }
 
 void vklm_gpu_caps_read(VkInstance instance, VkPhysicalDevice device, bool quirks,

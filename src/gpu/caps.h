@@ -1,6 +1,6 @@
-// gpu/caps.h: what a device can do, as plain data: taken once from the driver (caps.c) and from then on
-// all that the rest of the engine knows of it. No Vulkan type is in it, so that tables of devices can be
-// written down and selection tested without any.
+// gpu/caps.h: what a device can do, as plain data: taken once from the driver (caps.c) and from
+// then on all that the rest of the engine knows of it. No Vulkan type is in it, so that tables of
+// devices can be written down and selection tested without any.
 #ifndef VKLM_GPU_CAPS_H
 #define VKLM_GPU_CAPS_H
 
@@ -37,10 +37,12 @@ typedef struct {
     bool storage16, storage8, float16, int8, int16, int64;
     bool int8_dot;             // the instructions exist
     bool int8_dot_accelerated; // signed x signed, packed 4 x 8 bits, in hardware
-    bool coop_matrix;          // extension and feature bit: the table alone proves nothing (gpus.md C1)
+    bool coop_matrix; // extension and feature bit: the table alone proves nothing (gpus.md C1)
     bool memory_budget;
     bool timestamps;
-    float timestamp_ns; // nanoseconds per tick
+    uint32_t timestamp_bits;  // how many bits of a timestamp count: they wrap
+    float timestamp_ns;       // nanoseconds per tick
+    bool pipeline_statistics; // the driver tells what it made of a shader
 
     uint32_t n_heaps;
     vklm_gpu_heap heaps[VKLM_GPU_MAX_HEAPS];
@@ -55,8 +57,8 @@ typedef struct {
     float max_submit_ms;          // longer submits have been killed
 } vklm_gpu_caps;
 
-// The tiers that the other fields allow; 0 when even the base tier cannot run, and then *out_missing
-// says what it lacks.
+// The tiers that the other fields allow; 0 when even the base tier cannot run, and then
+// *out_missing says what it lacks.
 unsigned vklm_gpu_caps_tiers(const vklm_gpu_caps *caps, const char **out_missing);
 
 // Those, and tiers that the device can run but is not fast at.

@@ -17,16 +17,17 @@ typedef struct {
 
 struct vklm_gpu_cmd {
     vklm_gpu_device *device;
-    VkCommandBuffer vk;
-    VkQueryPool queries; // NULL unless timed
-    bool serial, repeated;
-    uint64_t ticket;     // of the last submission
-    vklm_status status;  // the first failure since begin
-    char message[512];   // its sentence
-    access *pending;     // accesses since the last barrier
+    VkCommandBuffer vk;  // NULL when dry
+    VkQueryPool queries; // NULL unless timed or marked
+    bool serial, marked, dry, repeated;
+    uint64_t ticket;    // of the last submission
+    vklm_status status; // the first failure since begin
+    char message[512];  // its sentence
+    access *pending;    // accesses since the last barrier
     size_t n_pending, pending_capacity;
     vklm_gpu_command *commands;
     size_t n_commands, commands_capacity, n_barriers;
+    uint32_t n_marks;
 };
 
 static void keep_failure(vklm_gpu_cmd *cmd, vklm_status status)
@@ -63,6 +64,12 @@ vklm_status vklm_gpu_cmd_create(vklm_gpu_device *device, const vklm_gpu_cmd_para
     cmd->device = device;
     cmd->serial = device->serial || (params && params->serial);
     cmd->repeated = params && params->repeated;
+    cmd->marked = params && params->marked;
+    cmd->dry = params && params->dry;
+    if (cmd->dry) {
+        *out_cmd = cmd;
+        return VKLM_OK;
+    }
     VkCommandBufferAllocateInfo info = {
         .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
         .commandPool = device->pool,
@@ -71,7 +78,8 @@ vklm_status vklm_gpu_cmd_create(vklm_gpu_device *device, const vklm_gpu_cmd_para
     };
     vklm_status status = vklm_vk_check(vkAllocateCommandBuffers(device->vk, &info, &cmd->vk),
                                        "vkAllocateCommandBuffers");
-    if (status == VKLM_OK && params && params->timed && device->caps.timestamps) {
+    if (status == VKLM_OK && params && (params->timed || params->marked) &&
+        device->caps.timestamps) {
         VkQueryPoolCreateInfo queries = {
             .sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO,
             .queryType = VK_QUERY_TYPE_TIMESTAMP,
@@ -120,7 +128,8 @@ static void barrier(vklm_gpu_cmd *cmd, VkPipelineStageFlags2 to_stages, VkAccess
         .memoryBarrierCount = 1,
         .pMemoryBarriers = &memory,
     };
-    vkCmdPipelineBarrier2(cmd->vk, &dependency);
+    if (!cmd->dry)
+        vkCmdPipelineBarrier2(cmd->vk, &dependency);
     cmd->n_pending = 0;
 }
 
@@ -139,6 +148,9 @@ void vklm_gpu_cmd_begin(vklm_gpu_cmd *cmd)
 {
     cmd->status = VKLM_OK;
     cmd->n_pending = cmd->n_commands = cmd->n_barriers = 0;
+    cmd->n_marks = 0;
+    if (cmd->dry)
+        return;
     VkCommandBufferBeginInfo info = {
         .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
         .flags = cmd->repeated ? VK_COMMAND_BUFFER_USAGE_SIMULTANEOUS_USE_BIT : 0,
@@ -148,7 +160,8 @@ void vklm_gpu_cmd_begin(vklm_gpu_cmd *cmd)
         return;
     if (cmd->queries) {
         vkCmdResetQueryPool(cmd->vk, cmd->queries, 0, MAX_TIMED_COMMANDS + 1);
-        vkCmdWriteTimestamp2(cmd->vk, VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT, cmd->queries, 0);
+        if (!cmd->marked)
+            vkCmdWriteTimestamp2(cmd->vk, VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT, cmd->queries, 0);
     }
     barrier_device(cmd);
 }
@@ -184,7 +197,8 @@ static void note(vklm_gpu_cmd *cmd, vklm_gpu_command command, const access *acce
         keep_failure(cmd, vklm_fail_memory("a command recorder"));
         return;
     }
-    memcpy(cmd->pending + cmd->n_pending, accesses, n * sizeof *accesses);
+    if (n > 0) // an empty dispatch names none, and there may be no array yet
+        memcpy(cmd->pending + cmd->n_pending, accesses, n * sizeof *accesses);
     cmd->n_pending += n;
     cmd->commands[cmd->n_commands++] = command;
 }
@@ -193,7 +207,7 @@ static void recorded(vklm_gpu_cmd *cmd)
 {
     if (cmd->serial)
         barrier_device(cmd);
-    if (cmd->queries && cmd->n_commands <= MAX_TIMED_COMMANDS)
+    if (cmd->queries && !cmd->marked && cmd->n_commands <= MAX_TIMED_COMMANDS)
         vkCmdWriteTimestamp2(cmd->vk, VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT, cmd->queries,
                              (uint32_t)cmd->n_commands);
 }
@@ -239,6 +253,8 @@ void vklm_gpu_cmd_dispatch(vklm_gpu_cmd *cmd, const vklm_gpu_dispatch *d)
     if (cmd->status != VKLM_OK)
         return;
     note(cmd, command, accesses, n);
+    if (cmd->dry)
+        return;
     vkCmdBindPipeline(cmd->vk, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline);
     vkCmdPushConstants(cmd->vk, cmd->device->pipelines.layout, VK_SHADER_STAGE_COMPUTE_BIT, 0,
                        (uint32_t)d->args_bytes, d->args);
@@ -256,6 +272,8 @@ void vklm_gpu_cmd_copy(vklm_gpu_cmd *cmd, const char *label, vklm_gpu_view from,
         return;
     access accesses[] = {{.view = from}, {.view = to, .write = true}};
     note(cmd, (vklm_gpu_command){.label = label}, accesses, 2);
+    if (cmd->dry)
+        return;
     VkBufferCopy region = {.srcOffset = from.offset, .dstOffset = to.offset, .size = from.bytes};
     vkCmdCopyBuffer(cmd->vk, from.buffer->vk, to.buffer->vk, 1, &region);
     recorded(cmd);
@@ -267,13 +285,15 @@ void vklm_gpu_cmd_fill(vklm_gpu_cmd *cmd, const char *label, vklm_gpu_view view,
         return;
     access written = {.view = view, .write = true};
     note(cmd, (vklm_gpu_command){.label = label}, &written, 1);
+    if (cmd->dry)
+        return;
     vkCmdFillBuffer(cmd->vk, view.buffer->vk, view.offset, view.bytes / 4 * 4, word);
     recorded(cmd);
 }
 
 vklm_status vklm_gpu_cmd_end(vklm_gpu_cmd *cmd)
 {
-    if (cmd->status == VKLM_OK) {
+    if (cmd->status == VKLM_OK && !cmd->dry) {
         barrier(cmd, VK_PIPELINE_STAGE_2_HOST_BIT, VK_ACCESS_2_HOST_READ_BIT);
         keep_failure(cmd, vklm_vk_check(vkEndCommandBuffer(cmd->vk), "vkEndCommandBuffer"));
     }
@@ -282,8 +302,18 @@ vklm_status vklm_gpu_cmd_end(vklm_gpu_cmd *cmd)
     return VKLM_OK;
 }
 
+void vklm_gpu_cmd_mark(vklm_gpu_cmd *cmd)
+{
+    if (cmd->status != VKLM_OK || cmd->dry || !cmd->queries || cmd->n_marks > MAX_TIMED_COMMANDS)
+        return;
+    barrier_device(cmd);
+    vkCmdWriteTimestamp2(cmd->vk, VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT, cmd->queries,
+                         cmd->n_marks++);
+}
+
 vklm_status vklm_gpu_cmd_submit(vklm_gpu_cmd *cmd)
 {
+    assert(!cmd->dry);
     return vklm_gpu_device_submit(cmd->device, cmd->vk, 1, &cmd->ticket);
 }
 
@@ -316,22 +346,52 @@ size_t vklm_gpu_cmd_barriers(const vklm_gpu_cmd *cmd)
     return cmd->n_barriers;
 }
 
+// Microseconds between timestamps i and i + 1, for i < n. Only the valid bits count, and they wrap.
+static vklm_status read_times(vklm_gpu_cmd *cmd, size_t n, double *out_us)
+{
+    const vklm_gpu_caps *caps = &cmd->device->caps;
+    uint64_t *ticks = vklm_alloc(n + 1, sizeof *ticks);
+    if (!ticks)
+        return vklm_fail_memory("timestamps");
+    vklm_status status =
+        vklm_vk_check(vkGetQueryPoolResults(cmd->device->vk, cmd->queries, 0, (uint32_t)n + 1,
+                                            (n + 1) * sizeof *ticks, ticks, sizeof *ticks,
+                                            VK_QUERY_RESULT_64_BIT),
+                      "vkGetQueryPoolResults");
+    uint64_t mask =
+        caps->timestamp_bits < 64 ? ((uint64_t)1 << caps->timestamp_bits) - 1 : UINT64_MAX;
+    for (size_t i = 0; i < n && status == VKLM_OK; i++)
+        out_us[i] = (double)((ticks[i + 1] - ticks[i]) & mask) * (double)caps->timestamp_ns * 1e-3;
+    free(ticks);
+    return status;
+}
+
 vklm_status vklm_gpu_cmd_times(vklm_gpu_cmd *cmd, double *out_us)
 {
     for (size_t i = 0; i < cmd->n_commands; i++)
         out_us[i] = 0;
     size_t n = cmd->n_commands < MAX_TIMED_COMMANDS ? cmd->n_commands : MAX_TIMED_COMMANDS;
-    if (!cmd->queries || n == 0)
+    if (!cmd->queries || cmd->marked || n == 0)
         return VKLM_OK;
-    uint64_t *ticks = vklm_alloc(n + 1, sizeof *ticks);
-    if (!ticks)
+    return read_times(cmd, n, out_us);
+}
+
+vklm_status vklm_gpu_cmd_marked_time(vklm_gpu_cmd *cmd, double *out_us)
+{
+    *out_us = 0;
+    if (cmd->n_marks < 2)
+        return VKLM_OK;
+    double *times = vklm_alloc(cmd->n_marks, sizeof *times);
+    if (!times)
         return vklm_fail_memory("timestamps");
-    vklm_status status = vklm_vk_check(
-        vkGetQueryPoolResults(cmd->device->vk, cmd->queries, 0, (uint32_t)n + 1,
-                              (n + 1) * sizeof *ticks, ticks, sizeof *ticks, VK_QUERY_RESULT_64_BIT),
-        "vkGetQueryPoolResults");
-    for (size_t i = 0; i < n && status == VKLM_OK; i++)
-        out_us[i] = (double)(ticks[i + 1] - ticks[i]) * (double)cmd->device->caps.timestamp_ns * 1e-3;
-    free(ticks);
+    vklm_status status = read_times(cmd, cmd->n_marks - 1, times);
+    for (uint32_t i = 0; i + 1 < cmd->n_marks && status == VKLM_OK; i++)
+        *out_us += times[i];
+    free(times);
     return status;
+}
+
+bool vklm_gpu_has_shader(const char *name)
+{
+    return vklm_gpu_shader_find(name) != NULL;
 }

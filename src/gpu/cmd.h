@@ -1,16 +1,20 @@
 // gpu/cmd.h: the command recorder.
 //
-// Records dispatches, copies and fills into a command buffer that is submitted once or replayed many
-// times. Invariants:
+// Records dispatches, copies and fills into a command buffer that is submitted once or replayed
+// many times. Invariants:
 //
-// 1. Barriers are derived, not written: each command names the views it reads and writes, and a barrier
-//    goes in front of it only when one of them overlaps an earlier access since the last barrier and at
-//    least one of the two writes. Commands without a hazard between them may overlap on the device.
-// 2. A command buffer begins with a barrier against what was submitted before and ends with one that
+// 1. Barriers are derived, not written: each command names the views it reads and writes, and a
+// barrier
+//    goes in front of it only when one of them overlaps an earlier access since the last barrier
+//    and at least one of the two writes. Commands without a hazard between them may overlap on the
+//    device.
+// 2. A command buffer begins with a barrier against what was submitted before and ends with one
+// that
 //    makes its writes visible to the host.
 // 3. Failure is sticky: after the first one every call does nothing; end reports it. So a forward
 //    pass is recorded in a straight line.
-// 4. On a serial device, or asked to be serial, a full barrier follows every command: results must be
+// 4. On a serial device, or asked to be serial, a full barrier follows every command: results must
+// be
 //    bit-identical.
 #ifndef VKLM_GPU_CMD_H
 #define VKLM_GPU_CMD_H
@@ -34,9 +38,9 @@ typedef struct {
     uint32_t constants[VKLM_GPU_MAX_CONSTANTS];
     const void *args; // push constants, a struct of shaders/args.h
     size_t args_bytes;
-    uint32_t groups[3];                       // workgroups; a zero counts as 1
-    vklm_gpu_view indirect;                   // optional: 3 u32 that the device takes instead of groups
-    vklm_gpu_view reads[VKLM_GPU_MAX_READS];  // up to the first one without a buffer
+    uint32_t groups[3];                        // workgroups; a zero counts as 1
+    vklm_gpu_view indirect;                    // optional: 3 u32 that the device takes instead of groups
+    vklm_gpu_view reads[VKLM_GPU_MAX_READS];   // up to the first one without a buffer
     vklm_gpu_view writes[VKLM_GPU_MAX_WRITES]; // read and written counts as written
 } vklm_gpu_dispatch;
 
@@ -51,8 +55,10 @@ typedef struct {
 
 typedef struct {
     bool timed;    // write a timestamp after every command
+    bool marked;   // write timestamps where vklm_gpu_cmd_mark asks for one instead
     bool repeated; // may be submitted again while it runs
-    bool serial; // a full barrier after every command, as on a serial device
+    bool serial;   // a full barrier after every command, as on a serial device
+    bool dry;      // build the pipelines and list the commands, record nothing: never submitted
 } vklm_gpu_cmd_params;
 
 // The device must outlive the recorder. `params` may be NULL.
@@ -73,15 +79,20 @@ void vklm_gpu_cmd_fail(vklm_gpu_cmd *cmd, vklm_status status, const char *format
 
 vklm_gpu_device *vklm_gpu_cmd_device(const vklm_gpu_cmd *cmd);
 
-// Submits what was recorded; may be called again and again, each time after the wait for the last one.
+// Submits what was recorded; may be called again and again, each time after the wait for the last
+// one.
 vklm_status vklm_gpu_cmd_submit(vklm_gpu_cmd *cmd);
 vklm_status vklm_gpu_cmd_wait(vklm_gpu_cmd *cmd); // for the last submission
 
-// For a recorder made `repeated`: submits it n <= VKLM_GPU_MAX_RUNS times, one run after the other, in one
-// call to the driver, whether or not earlier runs have ended. Run i of them has ticket *out_first + i.
+// For a recorder made `repeated`: submits it n <= VKLM_GPU_MAX_RUNS times, one run after the other,
+// in one call to the driver, whether or not earlier runs have ended. Run i of them has ticket
+// *out_first + i.
 enum { VKLM_GPU_MAX_RUNS = 16 };
 vklm_status vklm_gpu_cmd_submit_runs(vklm_gpu_cmd *cmd, uint32_t n, uint64_t *out_first);
 vklm_status vklm_gpu_cmd_wait_run(vklm_gpu_cmd *cmd, uint64_t ticket);
+
+// A moment of a marked recorder: when everything recorded before has ended.
+void vklm_gpu_cmd_mark(vklm_gpu_cmd *cmd);
 
 // What was recorded since begin. The array lives until the next begin.
 const vklm_gpu_command *vklm_gpu_cmd_commands(const vklm_gpu_cmd *cmd, size_t *out_n);
@@ -89,5 +100,11 @@ size_t vklm_gpu_cmd_barriers(const vklm_gpu_cmd *cmd);
 
 // Microseconds of each command of the last run, [n] of vklm_gpu_cmd_commands; zeros unless timed.
 vklm_status vklm_gpu_cmd_times(vklm_gpu_cmd *cmd, double *out_us);
+
+// Microseconds between the first and the last mark of the last run; 0 without timestamps.
+vklm_status vklm_gpu_cmd_marked_time(vklm_gpu_cmd *cmd, double *out_us);
+
+// Whether this build has a shader of that name: some need a newer compiler than others.
+bool vklm_gpu_has_shader(const char *name);
 
 #endif

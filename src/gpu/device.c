@@ -4,9 +4,11 @@
 
 #include "base/array.h"
 #include "gpu/caps_read.h"
+#include "gpu/coop_matrix.h"
 #include "gpu/instance_private.h"
 
-// A family with compute, without graphics if there is one: it is less likely to wait for the desktop.
+// A family with compute, without graphics if there is one: it is less likely to wait for the
+// desktop.
 static bool find_queue_family(vklm_gpu_device *d)
 {
     VkQueueFamilyProperties families[32];
@@ -18,7 +20,8 @@ static bool find_queue_family(vklm_gpu_device *d)
         if (!(flags & VK_QUEUE_COMPUTE_BIT) || (found && flags & VK_QUEUE_GRAPHICS_BIT))
             continue;
         d->queue_family = i;
-        d->caps.timestamps = d->caps.timestamp_ns > 0 && families[i].timestampValidBits > 0;
+        d->caps.timestamp_bits = families[i].timestampValidBits;
+        d->caps.timestamps = d->caps.timestamp_ns > 0 && d->caps.timestamp_bits > 0;
         found = true;
         if (!(flags & VK_QUEUE_GRAPHICS_BIT))
             break;
@@ -37,36 +40,71 @@ static vklm_status create_device(vklm_gpu_device *d)
         .queueCount = 1,
         .pQueuePriorities = &priority,
     };
+    // Beyond the base tier: what the device has, so that a kernel that needs it finds it enabled.
+    vklm_coop_features coop = {.sType = (VkStructureType)VKLM_COOP_FEATURES_STYPE,
+                               .cooperativeMatrix = VK_TRUE};
+    VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR statistics = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR,
+        .pipelineExecutableInfo = VK_TRUE,
+    };
+    const char *extensions[2];
+    uint32_t n_extensions = 0;
+    void *next = NULL;
+    if (d->caps.coop_matrix) {
+        extensions[n_extensions++] = VKLM_COOP_MATRIX_EXTENSION;
+        coop.pNext = next;
+        next = &coop;
+    }
+    if (d->statistics) {
+        extensions[n_extensions++] = VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME;
+        statistics.pNext = next;
+        next = &statistics;
+    }
     VkPhysicalDeviceVulkan13Features f13 = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES,
-        .shaderIntegerDotProduct = d->caps.int8_dot,
+        .pNext = next,
         .synchronization2 = VK_TRUE,
+        .shaderIntegerDotProduct = d->caps.int8_dot,
     };
     VkPhysicalDeviceVulkan12Features f12 = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
         .pNext = &f13,
         .bufferDeviceAddress = VK_TRUE,
         .timelineSemaphore = VK_TRUE,
+        .shaderFloat16 = d->caps.float16,
+        .shaderInt8 = d->caps.int8,
+        .storageBuffer8BitAccess = d->caps.storage8,
+        .vulkanMemoryModel = d->caps.coop_matrix, // its shaders are written in it
+    };
+    VkPhysicalDeviceVulkan11Features f11 = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES,
+        .pNext = &f12,
+        .storageBuffer16BitAccess = d->caps.storage16,
     };
     VkDeviceCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
-        .pNext = &f12,
+        .pNext = &f11,
         .queueCreateInfoCount = 1,
         .pQueueCreateInfos = &queue,
+        .enabledExtensionCount = n_extensions,
+        .ppEnabledExtensionNames = extensions,
     };
-    vklm_status status = vklm_vk_check(vkCreateDevice(d->physical, &info, NULL, &d->vk),
-                                       "vkCreateDevice");
+    vklm_status status =
+        vklm_vk_check(vkCreateDevice(d->physical, &info, NULL, &d->vk), "vkCreateDevice");
     if (status != VKLM_OK)
         return vklm_fail_prefix(status, "device %s", d->caps.name);
     vkGetDeviceQueue(d->vk, d->queue_family, 0, &d->queue);
     vkGetPhysicalDeviceMemoryProperties(d->physical, &d->memory);
+    if (d->dry)
+        return VKLM_OK;
 
     VkCommandPoolCreateInfo pool = {
         .sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
         .flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT,
         .queueFamilyIndex = d->queue_family,
     };
-    status = vklm_vk_check(vkCreateCommandPool(d->vk, &pool, NULL, &d->pool), "vkCreateCommandPool");
+    status =
+        vklm_vk_check(vkCreateCommandPool(d->vk, &pool, NULL, &d->pool), "vkCreateCommandPool");
     if (status != VKLM_OK)
         return status;
     VkSemaphoreTypeCreateInfo timeline = {
@@ -80,8 +118,7 @@ static vklm_status create_device(vklm_gpu_device *d)
 }
 
 vklm_status vklm_gpu_device_open(vklm_gpu_instance *instance, size_t index,
-                                 const vklm_gpu_device_params *params,
-                                 vklm_gpu_device **out_device)
+                                 const vklm_gpu_device_params *params, vklm_gpu_device **out_device)
 {
     *out_device = NULL;
     vklm_gpu_device *d = vklm_alloc(1, sizeof *d);
@@ -91,6 +128,8 @@ vklm_status vklm_gpu_device_open(vklm_gpu_instance *instance, size_t index,
     d->physical = instance->devices[index];
     d->caps = instance->caps[index];
     d->serial = params->serial;
+    d->dry = params->dry;
+    d->statistics = d->dry && d->caps.pipeline_statistics;
     if (params->tune_as_gpu && d->caps.type == VKLM_DEVICE_CPU)
         d->caps.type = VKLM_DEVICE_DISCRETE;
     if (params->tiers)
@@ -113,7 +152,8 @@ void vklm_gpu_device_close(vklm_gpu_device *device)
     if (!device)
         return;
     if (device->vk) {
-        vkDeviceWaitIdle(device->vk);
+        if (!device->dry)
+            vkDeviceWaitIdle(device->vk);
         vklm_gpu_pipelines_finish(device);
         if (device->timeline)
             vkDestroySemaphore(device->vk, device->timeline, NULL);
@@ -132,6 +172,15 @@ const vklm_gpu_caps *vklm_gpu_device_caps(const vklm_gpu_device *device)
 void vklm_gpu_device_drop_tiers(vklm_gpu_device *device, unsigned tiers)
 {
     device->caps.tiers &= ~tiers;
+}
+
+void vklm_gpu_device_memory(vklm_gpu_device *device, bool reset, uint64_t *out_now,
+                            uint64_t *out_peak)
+{
+    *out_now = device->device_bytes;
+    *out_peak = device->device_bytes_peak;
+    if (reset)
+        device->device_bytes_peak = device->device_bytes;
 }
 
 void vklm_gpu_device_refresh_budget(vklm_gpu_device *device)

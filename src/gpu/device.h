@@ -14,6 +14,9 @@ typedef struct {
     vklm_device_limits limits; // take the device for a smaller one
     bool serial;             // a full barrier after every command: results must not change
     const char *cache_folder; // where compiled pipelines are kept between runs; NULL: nowhere
+    // Nothing will run: pipelines are only built, and pipeline_stats.h tells about them where the
+    // driver does. Drivers without hardware can do that and no more.
+    bool dry;
 } vklm_gpu_device_params;
 
 // The instance must outlive the device.
@@ -32,6 +35,9 @@ void vklm_gpu_device_drop_tiers(vklm_gpu_device *device, unsigned tiers);
 
 // A number that changes with any shader.
 uint64_t vklm_gpu_shaders_hash(void);
+// Bytes of all buffers of the device class: now, and at most since the last call with `reset`.
+void vklm_gpu_device_memory(vklm_gpu_device *device, bool reset, uint64_t *out_now,
+                            uint64_t *out_peak);
 
 // Asks the driver again how much memory there is.
 void vklm_gpu_device_refresh_budget(vklm_gpu_device *device);

@@ -16,7 +16,10 @@ struct vklm_gpu_device {
     VkSemaphore timeline;    // counts submissions
     uint64_t last_submitted; // the timeline's value when everything is done
     bool serial;
+    bool dry;        // no queue is used
+    bool statistics; // pipelines are built so that the driver tells about them
     bool lost;
+    uint64_t device_bytes, device_bytes_peak; // of the device class
     VkPhysicalDeviceMemoryProperties memory;
     vklm_gpu_caps caps;
     vklm_gpu_pipelines pipelines;
@@ -28,7 +31,8 @@ struct vklm_gpu_buffer {
     VkDeviceMemory memory;
     VkDeviceAddress address;
     uint64_t bytes;
-    void *map; // NULL for the device class
+    uint64_t device_bytes; // counted in the device's
+    void *map;             // NULL for the device class
 };
 
 // Submits a recorded command buffer; *out_ticket is the timeline value that marks its end.

@@ -30,6 +30,8 @@ static unsigned type_score(VkMemoryPropertyFlags flags, vklm_gpu_memory_class me
         if (visible && coherent)
             score = 1u + 2u * cached + !local;
         break;
+    case VKLM_GPU_MEMORY_NONE:
+        break;
     }
     return score;
 }
@@ -83,7 +85,14 @@ static vklm_status allocate(vklm_gpu_buffer *b, vklm_gpu_memory_class memory)
     }
     vklm_status status = vklm_vk_check(result, "vkAllocateMemory");
     if (status == VKLM_OK)
-        status = vklm_vk_check(vkBindBufferMemory(d->vk, b->vk, b->memory, 0), "vkBindBufferMemory");
+        status =
+            vklm_vk_check(vkBindBufferMemory(d->vk, b->vk, b->memory, 0), "vkBindBufferMemory");
+    if (status == VKLM_OK && memory == VKLM_GPU_MEMORY_DEVICE) {
+        b->device_bytes = needs.size;
+        d->device_bytes += needs.size;
+        if (d->device_bytes > d->device_bytes_peak)
+            d->device_bytes_peak = d->device_bytes;
+    }
     if (status == VKLM_OK && memory != VKLM_GPU_MEMORY_DEVICE)
         status = vklm_vk_check(vkMapMemory(d->vk, b->memory, 0, VK_WHOLE_SIZE, 0, &b->map),
                                "vkMapMemory");
@@ -107,6 +116,10 @@ vklm_status vklm_gpu_buffer_create(vklm_gpu_device *device, vklm_gpu_memory_clas
         return vklm_fail_memory("a buffer");
     b->device = device;
     b->bytes = bytes;
+    if (memory == VKLM_GPU_MEMORY_NONE) {
+        *out_buffer = b;
+        return VKLM_OK;
+    }
     VkBufferCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
         .size = bytes,
@@ -115,8 +128,8 @@ vklm_status vklm_gpu_buffer_create(vklm_gpu_device *device, vklm_gpu_memory_clas
                  VK_BUFFER_USAGE_INDIRECT_BUFFER_BIT,
         .sharingMode = VK_SHARING_MODE_EXCLUSIVE,
     };
-    vklm_status status = vklm_vk_check(vkCreateBuffer(device->vk, &info, NULL, &b->vk),
-                                       "vkCreateBuffer");
+    vklm_status status =
+        vklm_vk_check(vkCreateBuffer(device->vk, &info, NULL, &b->vk), "vkCreateBuffer");
     if (status == VKLM_OK)
         status = allocate(b, memory);
     if (status != VKLM_OK) {
@@ -136,6 +149,7 @@ void vklm_gpu_buffer_destroy(vklm_gpu_buffer *buffer)
         return;
     if (buffer->vk)
         vkDestroyBuffer(buffer->device->vk, buffer->vk, NULL);
+    buffer->device->device_bytes -= buffer->device_bytes;
     if (buffer->memory)
         vkFreeMemory(buffer->device->vk, buffer->memory, NULL); // unmaps too
     free(buffer);
@@ -172,8 +186,7 @@ vklm_status vklm_gpu_arena_create(vklm_gpu_device *device, const vklm_gpu_layout
                                   vklm_gpu_arena **out_arena)
 {
     *out_arena = NULL;
-    vklm_gpu_arena *arena =
-        vklm_alloc(1, sizeof *arena + layout->n_slabs * sizeof *arena->slabs);
+    vklm_gpu_arena *arena = vklm_alloc(1, sizeof *arena + layout->n_slabs * sizeof *arena->slabs);
     if (!arena)
         return vklm_fail_memory("an arena");
     arena->n_slabs = layout->n_slabs;

@@ -24,6 +24,7 @@ typedef enum {
     VKLM_GPU_MEMORY_DEVICE = 0,
     VKLM_GPU_MEMORY_UPLOAD,
     VKLM_GPU_MEMORY_READBACK,
+    VKLM_GPU_MEMORY_NONE, // a buffer without memory, for recorders that are dry
 } vklm_gpu_memory_class;
 
 typedef struct {

@@ -55,8 +55,8 @@ static void read_cache(const vklm_gpu_device *d, vklm_string *out_data)
     vklm_string file = {0};
     uint64_t sum;
     const char *path = d->pipelines.cache_path;
-    if (path && vklm_file_exists(path) &&
-        vklm_file_read(path, CACHE_MAX_BYTES, &file) == VKLM_OK && file.len > sizeof sum) {
+    if (path && vklm_file_exists(path) && vklm_file_read(path, CACHE_MAX_BYTES, &file) == VKLM_OK &&
+        file.len > sizeof sum) {
         memcpy(&sum, file.data, sizeof sum);
         if (sum == checksum(file.data + sizeof sum, file.len - sizeof sum))
             vklm_string_append(out_data, file.data + sizeof sum, file.len - sizeof sum);
@@ -78,8 +78,8 @@ vklm_status vklm_gpu_pipelines_init(vklm_gpu_device *device, const char *cache_f
         .pushConstantRangeCount = 1,
         .pPushConstantRanges = &push,
     };
-    vklm_status status = vklm_vk_check(vkCreatePipelineLayout(device->vk, &layout, NULL, &p->layout),
-                                       "vkCreatePipelineLayout");
+    vklm_status status = vklm_vk_check(
+        vkCreatePipelineLayout(device->vk, &layout, NULL, &p->layout), "vkCreatePipelineLayout");
     if (status != VKLM_OK)
         return status;
     if (cache_folder)
@@ -103,8 +103,7 @@ static void write_cache(vklm_gpu_device *device)
 {
     vklm_gpu_pipelines *p = &device->pipelines;
     size_t size = 0;
-    if (!p->cache_path ||
-        vkGetPipelineCacheData(device->vk, p->cache, &size, NULL) != VK_SUCCESS ||
+    if (!p->cache_path || vkGetPipelineCacheData(device->vk, p->cache, &size, NULL) != VK_SUCCESS ||
         size == p->cache_bytes) // nothing new was compiled
         return;
     char *data = vklm_alloc(size, 1);
@@ -168,6 +167,7 @@ static vklm_status build(vklm_gpu_device *device, vklm_gpu_pipeline *pipeline)
     };
     VkComputePipelineCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
+        .flags = device->statistics ? VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR : 0,
         .stage =
             {
                 .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,

@@ -29,7 +29,7 @@ src/ops base quant gpu args.h
 src/model base quant checkpoint gpu ops
 src/engine base text checkpoint quant gpu model
 tools/vklm base
-tools/vkbench base quant gpu ops ref kernels
+tools/vkbench base quant checkpoint gpu ops model kernels args.h
 ROOMS
     # The public headers stand on the C library and on each other.
     grep -nE '^# *include' include/vklm/*.h | grep -vE '<(vklm/[a-z]+|stdbool|stddef|stdint)\.h>' |

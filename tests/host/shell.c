@@ -12,6 +12,10 @@
 #include "base/array.h"
 #include "base/file.h"
 
+#ifndef VKLM_PROGRAM_NAME
+#define VKLM_PROGRAM_NAME "vklm"
+#endif
+
 static char *read_and_remove(const char *path)
 {
     vklm_string text = {0};
@@ -28,8 +32,8 @@ static vklm_shell_result run(const char *command)
     cr_assert(fd >= 0 && fd2 >= 0);
     close(fd), close(fd2);
     vklm_string line = {0};
-    vklm_string_print(&line, "vklm() { '%s' \"$@\"; }\n{ %s\n} >%s 2>%s", VKLM_PROGRAM, command, out,
-                      err);
+    vklm_string_print(&line, VKLM_PROGRAM_NAME "() { '%s' \"$@\"; }\n{ %s\n} >%s 2>%s",
+                      VKLM_PROGRAM, command, out, err);
     int status = system(line.data);
     vklm_string_finish(&line);
     vklm_shell_result r = {
@@ -68,7 +72,7 @@ void vklm_shell_expect(int status, const char *says, const char *format, ...)
     if (says)
         cr_expect(strstr(r.err, says), "%s: says %s", command, r.err);
     if (status == 1) { // one sentence, after "vklm: "
-        char *line = strstr(r.err, "vklm: ");
+        char *line = strstr(r.err, VKLM_PROGRAM_NAME ": ");
         cr_expect(line && strchr(line, '\n') == r.err + strlen(r.err) - 1, "%s: not one line:\n%s",
                   command, r.err);
     }

@@ -1,13 +1,10 @@
 // Attention over the f16 and the q8 cache against double precision.
-#include <criterion/criterion.h>
-
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/half.h"
-#include "kernels/lab.h"
+#include "kernels/cases.h"
 #include "ops/attention.h"
 #include "ops/rope_kv.h"
 #include "ref/ops.h"
@@ -16,27 +13,23 @@ typedef struct {
     uint32_t n_heads, n_kv_heads, head_dim, n_ctx;
 } heads;
 
-static vklm_lab *open_or_skip(void)
-{
-    vklm_lab *lab = vklm_lab_open();
-    if (!lab)
-        cr_skip_test("no Vulkan: %s", vklm_error_message());
-    return lab;
-}
-
-// A random cache [n_kv_heads, n_ctx, head_dim]: on the device as f16 or q8, here as the doubles of
-// those.
-static vklm_gpu_view random_cache(vklm_lab *lab, uint64_t seed, heads s, bool q8,
+// A random cache [n_kv_heads, n_ctx, head_dim]: on the device in a format, here as the doubles of
+// it.
+static vklm_gpu_view random_cache(vklm_lab *lab, uint64_t seed, heads s, vklm_format format,
                                   double **out_values)
 {
     const float *values;
     size_t n = (size_t)s.n_kv_heads * s.n_ctx * s.head_dim;
-    vklm_weight w = vklm_lab_weight(lab, seed, q8 ? VKLM_FORMAT_Q8 : VKLM_FORMAT_F16,
-                                    s.n_kv_heads * s.n_ctx, s.head_dim, &values);
+    vklm_weight w = vklm_lab_weight(lab, seed, format, s.n_kv_heads * s.n_ctx, s.head_dim, &values);
     *out_values = malloc(n * sizeof **out_values);
     for (size_t i = 0; i < n; i++)
         (*out_values)[i] = (double)values[i];
     return w.data;
+}
+
+static uint32_t third(const uint32_t *n)
+{
+    return n[2];
 }
 
 // y of one query head over `length` positions, and the size of its error: an error e of a score
@@ -66,7 +59,7 @@ static void record_decode(vklm_gpu_cmd *cmd, const void *op)
     vklm_op_attention_decode_record(cmd, op);
 }
 
-static void check_decode(vklm_lab *lab, heads s, uint32_t length, bool q8)
+static void check_decode(vklm_lab *lab, vklm_format format, heads s, uint32_t length)
 {
     const size_t n = (size_t)s.n_heads * s.head_dim;
     double *k, *v, *y = malloc(n * sizeof *y), *size = malloc(n * sizeof *size),
@@ -77,8 +70,8 @@ static void check_decode(vklm_lab *lab, heads s, uint32_t length, bool q8)
     struct vklm_args_step step = {.position = length - 1};
     vklm_op_attention_decode op = {
         .q = vklm_lab_input(lab, q, n * sizeof *q),
-        .k = random_cache(lab, 1, s, q8, &k),
-        .v = random_cache(lab, 2, s, q8, &v),
+        .k = random_cache(lab, 1, s, format, &k),
+        .v = random_cache(lab, 2, s, format, &v),
         .step = vklm_lab_input(lab, &step, sizeof step),
         .y = vklm_lab_output(lab, NULL, n),
         .partial = vklm_lab_output(
@@ -88,7 +81,7 @@ static void check_decode(vklm_lab *lab, heads s, uint32_t length, bool q8)
         .n_kv_heads = s.n_kv_heads,
         .head_dim = s.head_dim,
         .n_ctx = s.n_ctx,
-        .kv_q8 = q8,
+        .kv_q8 = format == VKLM_FORMAT_Q8,
     };
     vklm_lab_run(lab, record_decode, &op);
     for (size_t i = 0; i < n; i++)
@@ -97,51 +90,78 @@ static void check_decode(vklm_lab *lab, heads s, uint32_t length, bool q8)
         reference(qd + h * s.head_dim, k, v, s, h, length, y + h * s.head_dim,
                   size + h * s.head_dim);
     char what[96];
-    snprintf(what, sizeof what, "decode %u/%u heads of %u, %u positions%s", s.n_heads, s.n_kv_heads,
-             s.head_dim, length, q8 ? ", q8" : "");
+    snprintf(what, sizeof what, "decode %s %u/%u heads of %u, %u positions",
+             vklm_format_name(format), s.n_heads, s.n_kv_heads, s.head_dim, length);
     vklm_lab_check(what, vklm_lab_read(lab, op.y), y, size, n, 1);
     for (uint32_t h = 0; h < s.n_heads; h++)
-        cr_assert_eq(vklm_lab_read(lab, op.counter)[h], 0, "counter %u is not 0", h);
+        vklm_lab_require(vklm_lab_read(lab, op.counter)[h] == 0, "counter %u is not 0", h);
     free(k), free(v), free(y), free(size), free(qd), free(q), free(zeros);
-    vklm_lab_clear(lab);
+    vklm_lab_finish_case(lab, record_decode, &op);
 }
 
-Test(attention, decode)
+static void run_decode(vklm_lab *lab, vklm_format format, const uint32_t *n)
 {
-    static const struct {
-        heads s;
-        uint32_t lengths[6];
-    } cases[] = {
-        {{1, 1, 8, 16}, {1, 2, 16}},           {{2, 2, 64, 300}, {1, 7, 128, 129, 300}},
-        {{4, 2, 32, 200}, {1, 128, 199, 200}}, {{3, 1, 80, 140}, {9, 140}},
-        {{2, 2, 96, 140}, {31, 130}},          {{2, 2, 128, 1000}, {1, 127, 257, 1000}},
-        {{2, 1, 256, 150}, {3, 150}},
-    };
-    vklm_lab *lab = open_or_skip();
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        for (size_t l = 0; l < 6 && cases[i].lengths[l]; l++)
-            for (int q8 = 0; q8 <= (cases[i].s.head_dim % 64 == 0); q8++)
-                check_decode(lab, cases[i].s, cases[i].lengths[l], q8);
-    vklm_lab_close(lab);
+    check_decode(lab, format, (heads){n[0], n[1], n[2], n[3]}, n[4]);
 }
 
-// The real heads at the full context.
-Test(attention_big, decode)
+// q k and p v, once each for every position; k and v are read once.
+static vklm_case_cost cost_decode(vklm_format format, const uint32_t *n)
 {
-    vklm_lab *lab = open_or_skip();
-    for (int q8 = 0; q8 < 2; q8++) {
-        check_decode(lab, (heads){16, 16, 128, 4096}, 4096, q8);
-        check_decode(lab, (heads){40, 40, 128, 4096}, 3001, q8);
-    }
-    vklm_lab_close(lab);
+    return (vklm_case_cost){.flop = 4.0 * n[0] * n[4] * n[2],
+                            .bytes = 2 * vklm_case_weight_bytes(format, n[1] * n[4], n[2])};
 }
+
+static const vklm_case_shape decode_shapes[] = {
+    {{1, 1, 8, 16, 1}, 0},
+    {{1, 1, 8, 16, 2}, 0},
+    {{1, 1, 8, 16, 16}, 0},
+    {{2, 2, 64, 300, 1}, 0},
+    {{2, 2, 64, 300, 7}, 0},
+    {{2, 2, 64, 300, 128}, 0},
+    {{2, 2, 64, 300, 129}, 0},
+    {{2, 2, 64, 300, 300}, 0},
+    {{4, 2, 32, 200, 1}, 0},
+    {{4, 2, 32, 200, 128}, 0},
+    {{4, 2, 32, 200, 199}, 0},
+    {{4, 2, 32, 200, 200}, 0},
+    {{3, 1, 80, 140, 9}, 0},
+    {{3, 1, 80, 140, 140}, 0},
+    {{2, 2, 96, 140, 31}, 0},
+    {{2, 2, 96, 140, 130}, 0},
+    {{2, 2, 128, 1000, 1}, 0},
+    {{2, 2, 128, 1000, 127}, 0},
+    {{2, 2, 128, 1000, 257}, 0},
+    {{2, 2, 128, 1000, 1000}, 0},
+    {{2, 1, 256, 150, 3}, 0},
+    {{2, 1, 256, 150, 150}, 0},
+    {{40, 40, 128, 4096, 3001}, 0},
+    {{16, 16, 128, 4096, 128}, VKLM_CASE_1_8B},
+    {{16, 16, 128, 4096, 1024}, VKLM_CASE_1_8B},
+    {{16, 16, 128, 4096, 4096}, VKLM_CASE_1_8B},
+    {{40, 40, 128, 4096, 128}, VKLM_CASE_13B | VKLM_CASE_8X13B},
+    {{40, 40, 128, 4096, 1024}, VKLM_CASE_13B | VKLM_CASE_8X13B},
+    {{40, 40, 128, 4096, 4096}, VKLM_CASE_13B | VKLM_CASE_8X13B},
+};
+
+const vklm_case_family vklm_case_attention_decode = {
+    .name = "attention.decode",
+    .dims = {"heads", "kv heads", "head size", "context", "positions"},
+    .formats = true,
+    .cache = true,
+    .shapes = decode_shapes,
+    .n_shapes = sizeof decode_shapes / sizeof *decode_shapes,
+    .run = run_decode,
+    .cost = cost_decode,
+    .columns = third,
+};
 
 static void record_prefill(vklm_gpu_cmd *cmd, const void *op)
 {
     vklm_op_attention_prefill_record(cmd, op);
 }
 
-static void check_prefill(vklm_lab *lab, heads s, uint32_t position, uint32_t n_tokens, bool q8)
+static void check_prefill(vklm_lab *lab, vklm_format format, heads s, uint32_t position,
+                          uint32_t n_tokens)
 {
     const size_t row = (size_t)(s.n_heads + 2 * s.n_kv_heads) * s.head_dim, d = s.head_dim;
     const size_t n = (size_t)n_tokens * s.n_heads * d;
@@ -151,8 +171,8 @@ static void check_prefill(vklm_lab *lab, heads s, uint32_t position, uint32_t n_
     vklm_lab_random(position + n_tokens, qkv, n_tokens * row);
     vklm_op_attention_prefill op = {
         .qkv = vklm_lab_input(lab, qkv, n_tokens * row * sizeof *qkv),
-        .k = random_cache(lab, 3, s, q8, &k),
-        .v = random_cache(lab, 4, s, q8, &v),
+        .k = random_cache(lab, 3, s, format, &k),
+        .v = random_cache(lab, 4, s, format, &v),
         .y = vklm_lab_output(lab, NULL, n),
         .n_tokens = n_tokens,
         .position = position,
@@ -160,7 +180,7 @@ static void check_prefill(vklm_lab *lab, heads s, uint32_t position, uint32_t n_
         .n_kv_heads = s.n_kv_heads,
         .head_dim = s.head_dim,
         .n_ctx = s.n_ctx,
-        .kv_q8 = q8,
+        .kv_q8 = format == VKLM_FORMAT_Q8,
     };
     vklm_lab_run(lab, record_prefill, &op);
     for (uint32_t t = 0; t < n_tokens; t++)
@@ -172,175 +192,164 @@ static void check_prefill(vklm_lab *lab, heads s, uint32_t position, uint32_t n_
         }
     // The running maximum rescales what was summed before: a rounding or two per tile of keys.
     char what[96];
-    snprintf(what, sizeof what, "prefill %u/%u heads of %u, %u tokens at %u%s", s.n_heads,
-             s.n_kv_heads, s.head_dim, n_tokens, position, q8 ? ", q8" : "");
+    snprintf(what, sizeof what, "prefill %s %u/%u heads of %u, %u tokens at %u",
+             vklm_format_name(format), s.n_heads, s.n_kv_heads, s.head_dim, n_tokens, position);
     vklm_lab_check(what, vklm_lab_read(lab, op.y), y, size, n, 2);
     free(k), free(v), free(y), free(size), free(qd), free(qkv);
-    vklm_lab_clear(lab);
+    vklm_lab_finish_case(lab, record_prefill, &op);
 }
 
-Test(attention, prefill)
+static void run_prefill(vklm_lab *lab, vklm_format format, const uint32_t *n)
 {
-    static const struct {
-        heads s;
-        uint32_t position, n_tokens;
-    } cases[] = {
-        {{1, 1, 8, 16}, 0, 1},     {{1, 1, 8, 16}, 0, 16},     {{2, 2, 64, 100}, 0, 33},
-        {{2, 2, 64, 100}, 31, 17}, {{4, 2, 32, 150}, 63, 80},  {{3, 1, 80, 70}, 5, 19},
-        {{2, 2, 96, 70}, 32, 32},  {{2, 2, 128, 300}, 0, 128}, {{2, 1, 128, 300}, 250, 50},
-        {{2, 1, 256, 60}, 15, 33},
-    };
-    vklm_lab *lab = open_or_skip();
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        for (int q8 = 0; q8 <= (cases[i].s.head_dim % 64 == 0); q8++)
-            check_prefill(lab, cases[i].s, cases[i].position, cases[i].n_tokens, q8);
-    vklm_lab_close(lab);
+    check_prefill(lab, format, (heads){n[0], n[1], n[2], n[3]}, n[4], n[5]);
 }
 
-// Late chunks of a full context.
-Test(attention_big, prefill)
+// Token t sees position + t + 1 positions.
+static vklm_case_cost cost_prefill(vklm_format format, const uint32_t *n)
 {
-    vklm_lab *lab = open_or_skip();
-    check_prefill(lab, (heads){2, 2, 128, 4096}, 4055, 41, false);
-    check_prefill(lab, (heads){2, 1, 256, 4096}, 4063, 33, true);
-    vklm_lab_close(lab);
+    double pairs = (double)n[5] * n[4] + 0.5 * n[5] * (n[5] + 1.0);
+    return (vklm_case_cost){.flop = 4.0 * n[0] * n[2] * pairs,
+                            .bytes =
+                                2 * vklm_case_weight_bytes(format, n[1] * (n[4] + n[5]), n[2]) +
+                                2.0 * 4 * n[0] * n[2] * n[5]};
 }
 
-// Lavapipe of Mesa 22.3 ends loops too early at positions past some 7,900: the op refuses there, in
-// a sentence, and is right everywhere else.
-Test(loops, prefill_at_late_positions)
-{
-    static const heads s = {1, 1, 128, 11000};
-    vklm_lab *lab = open_or_skip();
-    if (vklm_gpu_device_caps(vklm_lab_device(lab))->max_loop_iterations == 0) {
-        check_prefill(lab, s, 8380, 4, false);
-        vklm_lab_close(lab);
-        return;
-    }
-    check_prefill(lab, s, 7380, 4, false);
-    vklm_gpu_view some = vklm_lab_output(lab, NULL, 8);
-    vklm_gpu_cmd *cmd;
-    cr_assert_eq(vklm_gpu_cmd_create(vklm_lab_device(lab), NULL, &cmd), VKLM_OK);
-    vklm_gpu_cmd_begin(cmd);
-    vklm_op_attention_prefill_record(cmd, &(vklm_op_attention_prefill){.qkv = some,
-                                                                       .k = some,
-                                                                       .v = some,
-                                                                       .y = some,
-                                                                       .n_tokens = 4,
-                                                                       .position = 10980,
-                                                                       .n_heads = s.n_heads,
-                                                                       .n_kv_heads = s.n_kv_heads,
-                                                                       .head_dim = s.head_dim,
-                                                                       .n_ctx = s.n_ctx});
-    cr_expect_eq(vklm_gpu_cmd_end(cmd), VKLM_UNSUPPORTED);
-    cr_expect(strstr(vklm_error_message(), "a prompt of 10984 tokens"), "%s", vklm_error_message());
-    vklm_gpu_cmd_destroy(cmd);
-    vklm_lab_clear(lab);
-    vklm_lab_close(lab);
-}
+static const vklm_case_shape prefill_shapes[] = {
+    {{1, 1, 8, 16, 0, 1}, 0},
+    {{1, 1, 8, 16, 0, 16}, 0},
+    {{2, 2, 64, 100, 0, 33}, 0},
+    {{2, 2, 64, 100, 31, 17}, 0},
+    {{4, 2, 32, 150, 63, 80}, 0},
+    {{3, 1, 80, 70, 5, 19}, 0},
+    {{2, 2, 96, 70, 32, 32}, 0},
+    {{2, 2, 128, 300, 0, 128}, 0},
+    {{2, 1, 128, 300, 250, 50}, 0},
+    {{2, 1, 256, 60, 15, 33}, 0},
+    {{2, 2, 128, 4096, 4055, 41}, 0},
+    {{2, 1, 256, 4096, 4063, 33}, 0},
+    {{16, 16, 128, 4096, 0, 128}, VKLM_CASE_1_8B},
+    {{16, 16, 128, 4096, 896, 128}, VKLM_CASE_1_8B},
+    {{40, 40, 128, 4096, 0, 128}, VKLM_CASE_13B | VKLM_CASE_8X13B},
+    {{40, 40, 128, 4096, 896, 128}, VKLM_CASE_13B | VKLM_CASE_8X13B},
+};
+
+const vklm_case_family vklm_case_attention_prefill = {
+    .name = "attention.prefill",
+    .dims = {"heads", "kv heads", "head size", "context", "position", "tokens"},
+    .formats = true,
+    .cache = true,
+    .shapes = prefill_shapes,
+    .n_shapes = sizeof prefill_shapes / sizeof *prefill_shapes,
+    .run = run_prefill,
+    .cost = cost_prefill,
+    .columns = third,
+};
 
 static void record_rope(vklm_gpu_cmd *cmd, const void *op)
 {
     vklm_op_rope_kv_record(cmd, op);
 }
 
-Test(attention, rope_and_cache)
+// One head of one token as it should lie in qkv or in the cache, and the size of its error.
+static void turn(const float *head, const float *angles, bool turned, size_t d, double *want,
+                 double *size)
 {
-    enum { HEADS = 4, KV = 2, DIM = 24, CTX = 20, TOKENS = 5, POSITION = 11 };
-    const size_t row = (HEADS + 2 * KV) * DIM, n = TOKENS * row;
-    vklm_lab *lab = open_or_skip();
-    float qkv[TOKENS * (HEADS + 2 * KV) * DIM], rope[CTX * DIM];
-    vklm_lab_random(1, qkv, n);
-    vklm_lab_random(2, rope, CTX * DIM);
-    vklm_op_rope_kv op = {
-        .qkv = vklm_lab_output(lab, qkv, n),
-        .rope = vklm_lab_input(lab, rope, sizeof rope),
-        .k = vklm_lab_output(lab, NULL, KV * CTX * DIM / 2),
-        .v = vklm_lab_output(lab, NULL, KV * CTX * DIM / 2),
-        .n_tokens = TOKENS,
-        .position = POSITION,
-        .n_heads = HEADS,
-        .n_kv_heads = KV,
-        .head_dim = DIM,
-        .n_ctx = CTX,
-    };
-    vklm_lab_run(lab, record_rope, &op);
-    const float *q = vklm_lab_read(lab, op.qkv);
-    const uint16_t *k = (const uint16_t *)(const void *)vklm_lab_read(lab, op.k);
-    const uint16_t *v = (const uint16_t *)(const void *)vklm_lab_read(lab, op.v);
-    for (size_t t = 0; t < TOKENS; t++)
-        for (size_t h = 0; h < HEADS + KV; h++)
-            for (size_t i = 0; i < DIM / 2; i++) {
-                size_t at = t * row + h * DIM + i;
-                double a = (double)qkv[at], b = (double)qkv[at + DIM / 2];
-                double c = (double)rope[((POSITION + t) * (DIM / 2) + i) * 2],
-                       s = (double)rope[((POSITION + t) * (DIM / 2) + i) * 2 + 1];
-                size_t cache = ((h - HEADS) * CTX + POSITION + t) * DIM + i;
-                double x = h < HEADS ? (double)q[at] : (double)vklm_half_from_f16(k[cache]);
-                double y = h < HEADS ? (double)q[at + DIM / 2]
-                                     : (double)vklm_half_from_f16(k[cache + DIM / 2]);
-                double bound = h < HEADS ? 0x1p-22 : 0x1p-10;
-                cr_assert_float_eq(x, a * c - b * s, bound, "token %zu head %zu element %zu", t, h,
-                                   i);
-                cr_assert_float_eq(y, b * c + a * s, bound, "token %zu head %zu element %zu", t, h,
-                                   i);
-            }
-    for (size_t t = 0; t < TOKENS; t++)
-        for (size_t h = 0; h < KV; h++)
-            for (size_t i = 0; i < DIM; i++)
-                cr_assert_eq(v[(h * CTX + POSITION + t) * DIM + i],
-                             vklm_half_to_f16(qkv[t * row + (HEADS + KV + h) * DIM + i]));
-    vklm_lab_close(lab);
+    for (size_t i = 0; i < d / 2; i++) {
+        double a = (double)head[i], b = (double)head[i + d / 2];
+        double cosine = (double)angles[2 * i], sine = (double)angles[2 * i + 1];
+        want[i] = turned ? a * cosine - b * sine : a;
+        want[i + d / 2] = turned ? b * cosine + a * sine : b;
+        size[i] = size[i + d / 2] = turned ? 2 : 0;
+    }
 }
 
-// The same into a q8 cache: one head of one token at a time.
-Test(attention, rope_and_q8_cache)
+// A row of the f16 cache: values of at most 2, cut or rounded once more; unturned ones exactly.
+static void check_f16(const char *what, const uint16_t *got, const double *want, const double *size,
+                      size_t n)
 {
-    enum { HEADS = 4, KV = 2, DIM = 128, CTX = 20, TOKENS = 5, POSITION = 11, ROWS = KV * CTX };
-    const size_t row = (HEADS + 2 * KV) * DIM, n = TOKENS * row;
-    const size_t words = (size_t)vklm_format_bytes(VKLM_FORMAT_Q8, ROWS, DIM) / 4;
-    vklm_lab *lab = open_or_skip();
-    float *qkv = malloc(n * sizeof *qkv), *rope = malloc(CTX * DIM * sizeof *rope);
+    for (size_t i = 0; i < n; i++) {
+        double value = (double)vklm_half_from_f16(got[i]);
+        double exact = (double)vklm_half_from_f16(vklm_half_to_f16((float)want[i]));
+        vklm_lab_require(size[i] > 0 ? fabs(value - want[i]) <= 0x1p-10 : value == exact,
+                         "%s: element %zu is %g, wanted %g", what, i, value, want[i]);
+    }
+}
+
+static void check_rope(vklm_lab *lab, vklm_format format, heads s, uint32_t position,
+                       uint32_t n_tokens)
+{
+    const size_t d = s.head_dim, n_all = s.n_heads + 2 * (size_t)s.n_kv_heads;
+    const size_t row = n_all * d, n = n_tokens * row;
+    const uint32_t n_rows = s.n_kv_heads * s.n_ctx;
+    const size_t words = (size_t)vklm_lab_matrix_bytes(format, n_rows, s.head_dim) / 4;
+    float *qkv = malloc(n * sizeof *qkv), *rope = malloc(s.n_ctx * d * sizeof *rope);
+    double *want = malloc(d * sizeof *want), *size = malloc(d * sizeof *size);
     vklm_lab_random(1, qkv, n);
-    vklm_lab_random(2, rope, CTX * DIM);
-    for (size_t i = 0; i < DIM; i++)
-        qkv[2 * row + (HEADS + KV) * DIM + i] = 0; // a block of zeros stays one
+    vklm_lab_random(2, rope, s.n_ctx * d);
+    for (size_t i = 0; i < d; i++) // of the third token's first v: blocks of zeros stay zeros
+        qkv[2 * row + (s.n_heads + s.n_kv_heads) * d + i] = 0;
     vklm_op_rope_kv op = {
         .qkv = vklm_lab_output(lab, qkv, n),
-        .rope = vklm_lab_input(lab, rope, CTX * DIM * sizeof *rope),
+        .rope = vklm_lab_input(lab, rope, s.n_ctx * d * sizeof *rope),
         .k = vklm_lab_output(lab, NULL, words),
         .v = vklm_lab_output(lab, NULL, words),
-        .n_tokens = TOKENS,
-        .position = POSITION,
-        .n_heads = HEADS,
-        .n_kv_heads = KV,
-        .head_dim = DIM,
-        .n_ctx = CTX,
-        .kv_q8 = true,
+        .n_tokens = n_tokens,
+        .position = position,
+        .n_heads = s.n_heads,
+        .n_kv_heads = s.n_kv_heads,
+        .head_dim = s.head_dim,
+        .n_ctx = s.n_ctx,
+        .kv_q8 = format == VKLM_FORMAT_Q8,
     };
     vklm_lab_run(lab, record_rope, &op);
-    for (size_t t = 0; t < TOKENS; t++)
-        for (size_t h = 0; h < HEADS + 2 * KV; h++) {
-            double want[DIM], size[DIM];
-            const float *head = qkv + t * row + h * DIM;
-            const float *turn = rope + (POSITION + t) * DIM;
-            for (size_t i = 0; i < DIM / 2; i++) {
-                double a = (double)head[i], b = (double)head[i + DIM / 2];
-                double c = (double)turn[2 * i], s = (double)turn[2 * i + 1];
-                bool turned = h < HEADS + KV;
-                want[i] = turned ? a * c - b * s : a;
-                want[i + DIM / 2] = turned ? b * c + a * s : b;
-                size[i] = size[i + DIM / 2] = 2;
+    for (uint32_t t = 0; t < n_tokens; t++)
+        for (uint32_t h = 0; h < n_all; h++) {
+            const bool is_v = h >= s.n_heads + s.n_kv_heads;
+            turn(qkv + t * row + h * d, rope + (position + t) * d, !is_v, d, want, size);
+            if (h < s.n_heads) {
+                vklm_lab_check("q", vklm_lab_read(lab, op.qkv) + t * row + h * d, want, size, d, 2);
+                continue;
             }
-            uint32_t cached = (uint32_t)((h - HEADS) % KV * CTX + POSITION + t);
-            if (h < HEADS)
-                vklm_lab_check("q", vklm_lab_read(lab, op.qkv) + t * row + h * DIM, want, size, DIM,
-                               2);
+            uint32_t at = (h - s.n_heads) % s.n_kv_heads * s.n_ctx + position + t;
+            const float *cache = vklm_lab_read(lab, is_v ? op.v : op.k);
+            if (format == VKLM_FORMAT_Q8)
+                vklm_lab_check_q8(is_v ? "v" : "k", cache, n_rows, s.head_dim, at, want, size, 2);
             else
-                vklm_lab_check_q8(h < HEADS + KV ? "k" : "v",
-                                  vklm_lab_read(lab, h < HEADS + KV ? op.k : op.v), ROWS, DIM,
-                                  cached, want, size, 2);
+                check_f16(is_v ? "v" : "k", (const uint16_t *)(const void *)cache + at * d, want,
+                          size, d);
         }
-    free(qkv), free(rope);
-    vklm_lab_close(lab);
+    free(qkv), free(rope), free(want), free(size);
+    vklm_lab_finish_case(lab, record_rope, &op);
 }
+
+static void run_rope(vklm_lab *lab, vklm_format format, const uint32_t *n)
+{
+    check_rope(lab, format, (heads){n[0], n[1], n[2], n[3]}, n[4], n[5]);
+}
+
+static vklm_case_cost cost_rope(vklm_format format, const uint32_t *n)
+{
+    double values = (double)n[5] * n[2];
+    return (vklm_case_cost){.flop = 3 * values * (n[0] + n[1]),
+                            .bytes = values * (8 * n[0] + 4 * 2 * n[1] + 4) +
+                                     2 * vklm_case_weight_bytes(format, n[1] * n[5], n[2])};
+}
+
+static const vklm_case_shape rope_shapes[] = {
+    {{4, 2, 24, 20, 11, 5}, 0},
+    {{4, 2, 128, 20, 11, 5}, 0},
+    {{16, 16, 128, 512, 256, 128}, VKLM_CASE_1_8B},
+    {{40, 40, 128, 512, 256, 128}, VKLM_CASE_13B | VKLM_CASE_8X13B},
+};
+
+const vklm_case_family vklm_case_rope_kv = {
+    .name = "rope_kv",
+    .dims = {"heads", "kv heads", "head size", "context", "position", "tokens"},
+    .formats = true,
+    .cache = true,
+    .shapes = rope_shapes,
+    .n_shapes = sizeof rope_shapes / sizeof *rope_shapes,
+    .run = run_rope,
+    .cost = cost_rope,
+    .columns = third,
+};

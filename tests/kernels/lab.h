@@ -1,8 +1,8 @@
-// kernels/lab.h: a device under validation, and buffers that notice what kernels do beside their
-// work.
+// kernels/lab.h: running a kernel and judging what it did, for the tests and for vkbench.
 //
 // Outputs are poisoned with NaN and stand between canaries; every case runs twice, the second time
-// one command at a time, and must give the same bits. A validation message fails the test.
+// one command at a time, and must give the same bits. Failure is sticky until the next clear: after
+// the first one nothing more runs or is judged, so that a case is written as a straight line.
 #ifndef VKLM_TESTS_LAB_H
 #define VKLM_TESTS_LAB_H
 
@@ -14,16 +14,26 @@
 #include "ops/weight.h"
 
 typedef struct vklm_lab vklm_lab;
+typedef void (*vklm_lab_record)(vklm_gpu_cmd *cmd, const void *op);
 
-// Opens the best device (VK_DRIVER_FILES and the like choose for the loader). NULL when there is no
-// Vulkan at all: the reason is in vklm_error_message(), and the test is skipped with it. With
-// VKLM_TEST_AS_GPU in the environment a CPU device runs the variants that a GPU with its subgroup
-// size would get; with VKLM_TEST_LIMIT (vklm_device_limits_parse) those of a smaller device.
-vklm_lab *vklm_lab_open(void);
-vklm_lab *vklm_lab_open_tiers(unsigned tiers); // VKLM_TIER_*, as vklm_gpu_device_params has them
+typedef struct {
+    vklm_gpu_device *device; // must outlive the laboratory
+    bool dry;                // build the pipelines of every case, and nothing else
+    bool corrupt; // alter the first number of every case's first output: what does a failure look
+                  // like?
+    // Told the first failure of a case; may end the test, or return.
+    void (*failed)(void *opaque, const char *message);
+    // Optional. Called when all that a case checks was right, while its buffers are still there:
+    // `record` with `op` records it again. `worst` is the largest share of an error bound that was
+    // used.
+    void (*passed)(void *opaque, vklm_lab *lab, vklm_lab_record record, const void *op,
+                   double worst);
+    void *opaque;
+} vklm_lab_params;
 
-// Fails the running test when validation had something to say.
-void vklm_lab_close(vklm_lab *lab);
+// One laboratory at a time.
+vklm_status vklm_lab_create(const vklm_lab_params *params, vklm_lab **out_lab);
+void vklm_lab_destroy(vklm_lab *lab); // takes NULL; not the device
 
 vklm_gpu_device *vklm_lab_device(const vklm_lab *lab);
 vklm_gpu_stage *vklm_lab_stage(const vklm_lab *lab);
@@ -37,17 +47,19 @@ vklm_gpu_view vklm_lab_input(vklm_lab *lab, const void *data, size_t bytes);
 // n floats of NaN between canaries, or of `data` where a kernel updates what is there.
 vklm_gpu_view vklm_lab_output(vklm_lab *lab, const float *data, size_t n);
 
+// A matrix of these values in a format, released with free(), and its bytes. NULL when memory is
+// short.
+void *vklm_lab_matrix(vklm_format format, uint32_t n_rows, uint32_t n_cols, const float *values);
+uint64_t vklm_lab_matrix_bytes(vklm_format format, uint32_t n_rows, uint32_t n_cols);
+
 // A random weight matrix in a format, and its values as they were rounded or packed: *out_values is
 // freed by the lab.
 vklm_weight vklm_lab_weight(vklm_lab *lab, uint64_t seed, vklm_format format, uint32_t n_rows,
                             uint32_t n_cols, const float **out_values);
 
-// What rounding errors of a kernel scale with, element by element of such a matrix: [n_rows,
-// n_cols]. That is |value|, and for an affine format |scale * q| + |minimum|: the two are summed
-// apart. Freed by the lab.
-const float *vklm_lab_sizes(const vklm_lab *lab, const float *values);
-
-// vklm_ref_matmul with such a matrix; magnitude [n_tokens, n_rows] is sum |size| |x|.
+// vklm_ref_matmul with such a matrix. magnitude [n_tokens, n_rows] is what rounding errors of a
+// kernel scale with: sum |value| |x|, and for an affine format sum (|scale * q| + |minimum|) |x|,
+// for the two are summed apart.
 void vklm_lab_matmul(const vklm_lab *lab, const float *values, const double *x, size_t n_tokens,
                      size_t n_rows, size_t n_cols, double *y, double *magnitude);
 
@@ -60,17 +72,31 @@ void vklm_lab_check_q8(const char *what, const void *matrix, uint32_t n_rows, ui
 // Records with `record`, runs, checks the canaries of every output, runs once more in a serial
 // command buffer and checks for the same bits. Afterwards vklm_lab_read gives an output's floats
 // (freed by the lab).
-typedef void (*vklm_lab_record)(vklm_gpu_cmd *cmd, const void *op);
 void vklm_lab_run(vklm_lab *lab, vklm_lab_record record, const void *op);
 const float *vklm_lab_read(vklm_lab *lab, vklm_gpu_view output);
 
-// Forgets all buffers, for the next case.
+// The end of a case: hands what was right to `passed`, and clears.
+void vklm_lab_finish_case(vklm_lab *lab, vklm_lab_record record, const void *op);
+
+// Forgets all buffers and failures, for the next case.
 void vklm_lab_clear(vklm_lab *lab);
 
-// Fails the test, naming `what` and the first bad index, unless |got - want| <= factor * 2^-24 *
+// What a case checks beside its numbers: fails it with a sentence unless `right`.
+void vklm_lab_require(bool right, const char *format, ...) VKLM_PRINTF(2, 3);
+
+// Fails the case, naming `what` and the first bad index, unless |got - want| <= factor * 2^-24 *
 // magnitude
-// + 1e-30 for all n. Reports the largest share of the bound that was used.
+// + 1e-30 for all n.
 void vklm_lab_check(const char *what, const float *got, const double *want, const double *magnitude,
                     size_t n, double factor);
+
+// For tests (lab_test.c): the best device, under validation; a failure ends the running Criterion
+// test, and so does a validation message at close. NULL when there is no Vulkan at all: the reason
+// is in vklm_error_message(), and the test is skipped with it. With VKLM_TEST_AS_GPU in the
+// environment a CPU device runs the variants that a GPU with its subgroup size would get;
+// with VKLM_TEST_LIMIT (vklm_device_limits_parse) those of a smaller device.
+vklm_lab *vklm_lab_open(void);
+vklm_lab *vklm_lab_open_tiers(unsigned tiers); // VKLM_TIER_*, as vklm_gpu_device_params has them
+void vklm_lab_close(vklm_lab *lab);
 
 #endif

@@ -1,25 +1,15 @@
-// The prefill kernels against double precision: matmul, embed, rmsnorm, swiglu.
-#include <criterion/criterion.h>
-
+// The prefill kernels against double precision: matmul, embed, rmsnorm, swiglu, column squares.
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "kernels/lab.h"
+#include "kernels/cases.h"
 #include "ops/column_squares.h"
 #include "ops/embed.h"
 #include "ops/matmul.h"
 #include "ops/rmsnorm.h"
 #include "ops/swiglu.h"
 #include "ref/ops.h"
-
-static vklm_lab *open_or_skip(void)
-{
-    vklm_lab *lab = vklm_lab_open();
-    if (!lab)
-        cr_skip_test("no Vulkan: %s", vklm_error_message());
-    return lab;
-}
 
 static double *to_double(const float *x, size_t n)
 {
@@ -38,9 +28,13 @@ static void check_matmul(vklm_lab *lab, vklm_format format, uint32_t n_tokens, u
                          uint32_t n_cols, bool add)
 {
     const size_t n = (size_t)n_tokens * n_rows, n_x = (size_t)n_tokens * n_cols;
+    // Of a long prompt not every token is computed again in double precision: all of 16, and of
+    // more the first, the last, and some between. Every element of the others must at least have
+    // been written.
+    const uint32_t n_judged = n_tokens <= 16 ? n_tokens : 9;
     const float *values;
     float *x = malloc(n_x * sizeof *x), *old = malloc(n * sizeof *old);
-    double *y = malloc(n * sizeof *y), *size = malloc(n * sizeof *size);
+    double *y = malloc(n_rows * sizeof *y), *size = malloc(n_rows * sizeof *size);
     vklm_lab_random(n_tokens, x, n_x);
     vklm_lab_random(n_rows, old, n);
     vklm_weight w = vklm_lab_weight(lab, 5, format, n_rows, n_cols, &values);
@@ -52,201 +46,343 @@ static void check_matmul(vklm_lab *lab, vklm_format format, uint32_t n_tokens, u
                          .add = add};
     vklm_lab_run(lab, record_matmul, &op);
     double *xd = to_double(x, n_x);
-    vklm_lab_matmul(lab, values, xd, n_tokens, n_rows, n_cols, y, size);
-    for (size_t i = 0; add && i < n; i++) {
-        y[i] += (double)old[i];
-        size[i] += fabs((double)old[i]);
-    }
+    const float *got = vklm_lab_read(lab, op.y);
     char what[96];
     snprintf(what, sizeof what, "matmul %s %u tokens, %ux%u%s", vklm_format_name(format), n_tokens,
              n_rows, n_cols, add ? ", added" : "");
     // One accumulator runs over all columns: n_cols roundings of products and sums; a packed value
     // is rounded on its way.
-    vklm_lab_check(what, vklm_lab_read(lab, op.y), y, size, n,
-                   n_cols + (vklm_format_is_packed(format) ? 4 : 2));
+    const double factor = n_cols + (vklm_format_is_packed(format) ? 4 : 2);
+    for (uint32_t i_judged = 0; i_judged < n_judged; i_judged++) {
+        uint32_t t = n_judged > 1 ? i_judged * (n_tokens - 1) / (n_judged - 1) : 0;
+        vklm_lab_matmul(lab, values, xd + (size_t)t * n_cols, 1, n_rows, n_cols, y, size);
+        for (size_t i = 0; add && i < n_rows; i++) {
+            y[i] += (double)old[t * (size_t)n_rows + i];
+            size[i] += fabs((double)old[t * (size_t)n_rows + i]);
+        }
+        vklm_lab_check(what, got + t * (size_t)n_rows, y, size, n_rows, factor);
+    }
+    for (size_t i = 0; i < n; i++)
+        vklm_lab_require(isfinite(got[i]), "%s: element %zu is %g", what, i, (double)got[i]);
     free(x), free(xd), free(old), free(y), free(size);
-    vklm_lab_clear(lab);
+    vklm_lab_finish_case(lab, record_matmul, &op);
 }
 
-Test(matmul, tiles_and_edges)
+static void run_matmul(vklm_lab *lab, vklm_format format, const uint32_t *n)
 {
-    static const struct {
-        uint32_t n_tokens, n_rows, n_cols;
-    } shapes[] = {{1, 1, 8},    {1, 64, 16},   {7, 65, 24},   {64, 64, 64},    {63, 130, 40},
-                  {65, 3, 776}, {9, 331, 96},  {129, 70, 16}, {33, 192, 2048}, {2, 128, 5120},
-                  {1, 1, 256},  {67, 65, 768}, {3, 33, 7168}};
-    vklm_lab *lab = open_or_skip();
-    for (int format = 0; format < VKLM_FORMAT_COUNT; format++)
-        for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
-            if (shapes[i].n_cols % vklm_format_group((vklm_format)format) == 0)
-                check_matmul(lab, (vklm_format)format, shapes[i].n_tokens, shapes[i].n_rows,
-                             shapes[i].n_cols, i % 2);
-    vklm_lab_close(lab);
+    check_matmul(lab, format, n[0], n[1], n[2], n[3]);
 }
 
-Test(matmul_big, real_shapes)
+// Every weight and every input once; a result is written, and read before when it is added to.
+static vklm_case_cost cost_matmul(vklm_format format, const uint32_t *n)
 {
-    vklm_lab *lab = open_or_skip();
-    check_matmul(lab, VKLM_FORMAT_BF16, 32, 6144, 2048, false);
-    check_matmul(lab, VKLM_FORMAT_BF16, 17, 5120, 13824, true);
-    check_matmul(lab, VKLM_FORMAT_BF16, 8, 99584, 2048, false);
-    check_matmul(lab, VKLM_FORMAT_Q8, 17, 5120, 13824, true);
-    check_matmul(lab, VKLM_FORMAT_Q4, 32, 6144, 2048, false);
-    vklm_lab_close(lab);
+    return (vklm_case_cost){
+        .flop = 2.0 * n[0] * n[1] * n[2],
+        .bytes = vklm_case_weight_bytes(format, n[1], n[2]) +
+                 4.0 * n[0] * ((double)n[2] + (1.0 + n[3]) * n[1]),
+    };
 }
+
+static uint32_t third(const uint32_t *n)
+{
+    return n[2];
+}
+
+static const vklm_case_shape matmul_shapes[] = {
+    {{1, 1, 8, 0}, 0},
+    {{1, 64, 16, 1}, 0},
+    {{7, 65, 24, 0}, 0},
+    {{64, 64, 64, 1}, 0},
+    {{63, 130, 40, 0}, 0},
+    {{65, 3, 776, 1}, 0},
+    {{9, 331, 96, 0}, 0},
+    {{129, 70, 16, 1}, 0},
+    {{33, 192, 2048, 0}, 0},
+    {{2, 128, 5120, 1}, 0},
+    {{1, 1, 256, 0}, 0},
+    {{67, 65, 768, 1}, 0},
+    {{3, 33, 7168, 0}, 0},
+    {{8, 99584, 2048, 0}, VKLM_CASE_1_8B},
+    {{32, 6144, 2048, 0}, VKLM_CASE_1_8B},
+    {{32, 2048, 2048, 1}, VKLM_CASE_1_8B},
+    {{32, 14336, 2048, 0}, VKLM_CASE_1_8B},
+    {{32, 2048, 7168, 1}, VKLM_CASE_1_8B},
+    {{256, 6144, 2048, 0}, VKLM_CASE_1_8B},
+    {{256, 2048, 2048, 1}, VKLM_CASE_1_8B},
+    {{256, 14336, 2048, 0}, VKLM_CASE_1_8B},
+    {{256, 2048, 7168, 1}, VKLM_CASE_1_8B},
+    {{32, 15360, 5120, 0}, VKLM_CASE_13B | VKLM_CASE_8X13B},
+    {{32, 5120, 5120, 1}, VKLM_CASE_13B | VKLM_CASE_8X13B},
+    {{32, 27648, 5120, 0}, VKLM_CASE_13B},
+    {{32, 5120, 13824, 1}, VKLM_CASE_13B},
+    {{256, 15360, 5120, 0}, VKLM_CASE_13B | VKLM_CASE_8X13B},
+    {{256, 5120, 5120, 1}, VKLM_CASE_13B | VKLM_CASE_8X13B},
+    {{256, 27648, 5120, 0}, VKLM_CASE_13B},
+    {{256, 5120, 13824, 1}, VKLM_CASE_13B},
+};
+
+const vklm_case_family vklm_case_matmul = {
+    .name = "matmul",
+    .dims = {"tokens", "rows", "columns", "added"},
+    .formats = true,
+    .shapes = matmul_shapes,
+    .n_shapes = sizeof matmul_shapes / sizeof *matmul_shapes,
+    .run = run_matmul,
+    .cost = cost_matmul,
+    .columns = third,
+};
 
 static void record_embed(vklm_gpu_cmd *cmd, const void *op)
 {
     vklm_op_embed_record(cmd, op);
 }
 
-Test(matmul, embed)
+static void check_embed(vklm_lab *lab, vklm_format format, uint32_t n_tokens, uint32_t n_vocab,
+                        uint32_t n)
 {
-    static const uint32_t widths[] = {8, 24, 96, 2048, 5120};
-    static const uint32_t tokens[] = {0, 36, 5, 5, 17};
-    enum { N = sizeof tokens / sizeof *tokens, VOCAB = 37 };
-    vklm_lab *lab = open_or_skip();
-    for (int format = 0; format < VKLM_FORMAT_COUNT; format++)
-        for (size_t s = 0; s < sizeof widths / sizeof *widths; s++) {
-            uint32_t n = widths[s];
-            if (n % vklm_format_group((vklm_format)format) != 0)
-                continue;
-            const float *values;
-            float *norm = malloc(n * sizeof *norm);
-            double *y = malloc(n * sizeof *y), *size = malloc(n * sizeof *size);
-            vklm_lab_random(6, norm, n);
-            vklm_weight table = vklm_lab_weight(lab, 7, (vklm_format)format, VOCAB, n, &values);
-            vklm_op_embed op = {
-                .table = &table,
-                .tokens = vklm_lab_input(lab, tokens, sizeof tokens),
-                .norm = vklm_lab_input(lab, norm, n * sizeof *norm),
-                .x = vklm_lab_output(lab, NULL, N * n),
-                .xn = vklm_lab_output(lab, NULL, N * n),
-                .n_rows = N,
-                .eps = 1e-5f,
-            };
-            vklm_lab_run(lab, record_embed, &op);
-            for (size_t t = 0; t < N; t++) {
-                double *row = to_double(values + tokens[t] * n, n);
-                vklm_ref_rmsnorm(row, norm, n, 1e-5, y);
-                for (uint32_t i = 0; i < n; i++) {
-                    cr_assert_eq(vklm_lab_read(lab, op.x)[t * n + i], values[tokens[t] * n + i]);
-                    size[i] = fabs(y[i]);
-                }
-                vklm_lab_check("embed", vklm_lab_read(lab, op.xn) + t * n, y, size, n, n / 8 + 24);
-                free(row);
-            }
-            free(norm), free(y), free(size);
-            vklm_lab_clear(lab);
+    const float *values;
+    float *norm = malloc(n * sizeof *norm);
+    uint32_t *tokens = malloc(n_tokens * sizeof *tokens);
+    double *y = malloc(n * sizeof *y), *size = malloc(n * sizeof *size);
+    vklm_lab_random(6, norm, n);
+    for (uint32_t t = 0; t < n_tokens; t++) // the first, the last, and others more than once
+        tokens[t] = t == 1 ? n_vocab - 1 : t / 2 * 17 % n_vocab;
+    vklm_weight table = vklm_lab_weight(lab, 7, format, n_vocab, n, &values);
+    vklm_op_embed op = {
+        .table = &table,
+        .tokens = vklm_lab_input(lab, tokens, n_tokens * sizeof *tokens),
+        .norm = vklm_lab_input(lab, norm, n * sizeof *norm),
+        .x = vklm_lab_output(lab, NULL, (size_t)n_tokens * n),
+        .xn = vklm_lab_output(lab, NULL, (size_t)n_tokens * n),
+        .n_rows = n_tokens,
+        .eps = 1e-5f,
+    };
+    vklm_lab_run(lab, record_embed, &op);
+    const float *x = vklm_lab_read(lab, op.x), *xn = vklm_lab_read(lab, op.xn);
+    for (size_t t = 0; t < n_tokens; t++) {
+        double *row = to_double(values + (size_t)tokens[t] * n, n);
+        vklm_ref_rmsnorm(row, norm, n, 1e-5, y);
+        for (uint32_t i = 0; i < n; i++) {
+            vklm_lab_require(x[t * n + i] == values[(size_t)tokens[t] * n + i],
+                             "embed: token %zu element %u is %g", t, i, (double)x[t * n + i]);
+            size[i] = fabs(y[i]);
         }
-    vklm_lab_close(lab);
+        vklm_lab_check("embed", xn + t * n, y, size, n, n / 8 + 24);
+        free(row);
+    }
+    free(norm), free(tokens), free(y), free(size);
+    vklm_lab_finish_case(lab, record_embed, &op);
 }
+
+static void run_embed(vklm_lab *lab, vklm_format format, const uint32_t *n)
+{
+    check_embed(lab, format, n[0], n[1], n[2]);
+}
+
+static vklm_case_cost cost_embed(vklm_format format, const uint32_t *n)
+{
+    return (vklm_case_cost){.flop = 4.0 * n[0] * n[2],
+                            .bytes =
+                                vklm_case_weight_bytes(format, n[0], n[2]) + 8.0 * n[0] * n[2]};
+}
+
+static const vklm_case_shape embed_shapes[] = {
+    {{5, 37, 8}, 0},
+    {{5, 37, 24}, 0},
+    {{5, 37, 96}, 0},
+    {{5, 37, 2048}, 0},
+    {{5, 37, 5120}, 0},
+    {{1, 1024, 2048}, VKLM_CASE_1_8B},
+    {{256, 1024, 2048}, VKLM_CASE_1_8B},
+    {{1, 1024, 5120}, VKLM_CASE_13B | VKLM_CASE_8X13B},
+    {{256, 1024, 5120}, VKLM_CASE_13B | VKLM_CASE_8X13B},
+};
+
+const vklm_case_family vklm_case_embed = {
+    .name = "embed",
+    .dims = {"tokens", "vocabulary", "columns"},
+    .formats = true,
+    .shapes = embed_shapes,
+    .n_shapes = sizeof embed_shapes / sizeof *embed_shapes,
+    .run = run_embed,
+    .cost = cost_embed,
+    .columns = third,
+};
 
 static void record_rmsnorm(vklm_gpu_cmd *cmd, const void *op)
 {
     vklm_op_rmsnorm_record(cmd, op);
 }
 
-Test(matmul, rmsnorm)
+static void check_rmsnorm(vklm_lab *lab, uint32_t n_rows, uint32_t n_cols)
 {
-    static const struct {
-        uint32_t n_rows, n_cols;
-    } shapes[] = {{1, 4}, {3, 20}, {2, 96}, {5, 2048}, {2, 5120}};
-    vklm_lab *lab = open_or_skip();
-    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
-        const size_t n = shapes[s].n_cols, all = shapes[s].n_rows * n;
-        float *x = malloc(all * sizeof *x), *norm = malloc(n * sizeof *norm);
-        double *y = malloc(n * sizeof *y), *size = malloc(n * sizeof *size);
-        vklm_lab_random(8, x, all);
-        vklm_lab_random(9, norm, n);
-        vklm_op_rmsnorm op = {
-            .x = vklm_lab_input(lab, x, all * sizeof *x),
-            .norm = vklm_lab_input(lab, norm, n * sizeof *norm),
-            .y = vklm_lab_output(lab, NULL, all),
-            .n_rows = shapes[s].n_rows,
-            .n_cols = shapes[s].n_cols,
-            .eps = 1e-5f,
-        };
-        vklm_lab_run(lab, record_rmsnorm, &op);
-        double *xd = to_double(x, all);
-        for (uint32_t r = 0; r < shapes[s].n_rows; r++) {
-            vklm_ref_rmsnorm(xd + r * n, norm, n, 1e-5, y);
-            for (size_t i = 0; i < n; i++)
-                size[i] = fabs(y[i]);
-            vklm_lab_check("rmsnorm", vklm_lab_read(lab, op.y) + r * n, y, size, n,
-                           (double)n / 4 + 16);
-        }
-        free(x), free(xd), free(norm), free(y), free(size);
-        vklm_lab_clear(lab);
+    const size_t n = n_cols, all = n_rows * n;
+    float *x = malloc(all * sizeof *x), *norm = malloc(n * sizeof *norm);
+    double *y = malloc(n * sizeof *y), *size = malloc(n * sizeof *size);
+    vklm_lab_random(8, x, all);
+    vklm_lab_random(9, norm, n);
+    vklm_op_rmsnorm op = {
+        .x = vklm_lab_input(lab, x, all * sizeof *x),
+        .norm = vklm_lab_input(lab, norm, n * sizeof *norm),
+        .y = vklm_lab_output(lab, NULL, all),
+        .n_rows = n_rows,
+        .n_cols = n_cols,
+        .eps = 1e-5f,
+    };
+    vklm_lab_run(lab, record_rmsnorm, &op);
+    double *xd = to_double(x, all);
+    for (uint32_t r = 0; r < n_rows; r++) {
+        vklm_ref_rmsnorm(xd + r * n, norm, n, 1e-5, y);
+        for (size_t i = 0; i < n; i++)
+            size[i] = fabs(y[i]);
+        vklm_lab_check("rmsnorm", vklm_lab_read(lab, op.y) + r * n, y, size, n, (double)n / 4 + 16);
     }
-    vklm_lab_close(lab);
+    free(x), free(xd), free(norm), free(y), free(size);
+    vklm_lab_finish_case(lab, record_rmsnorm, &op);
 }
+
+static void run_rmsnorm(vklm_lab *lab, vklm_format format, const uint32_t *n)
+{
+    (void)format;
+    check_rmsnorm(lab, n[0], n[1]);
+}
+
+static vklm_case_cost cost_rmsnorm(vklm_format format, const uint32_t *n)
+{
+    (void)format;
+    return (vklm_case_cost){.flop = 4.0 * n[0] * n[1], .bytes = 4.0 * n[1] * (2.0 * n[0] + 1)};
+}
+
+static const vklm_case_shape rmsnorm_shapes[] = {
+    {{1, 4}, 0},
+    {{3, 20}, 0},
+    {{2, 96}, 0},
+    {{5, 2048}, 0},
+    {{2, 5120}, 0},
+    {{256, 2048}, VKLM_CASE_1_8B},
+    {{256, 5120}, VKLM_CASE_13B | VKLM_CASE_8X13B},
+};
+
+const vklm_case_family vklm_case_rmsnorm = {
+    .name = "rmsnorm",
+    .dims = {"rows", "columns"},
+    .shapes = rmsnorm_shapes,
+    .n_shapes = sizeof rmsnorm_shapes / sizeof *rmsnorm_shapes,
+    .run = run_rmsnorm,
+    .cost = cost_rmsnorm,
+};
 
 static void record_swiglu(vklm_gpu_cmd *cmd, const void *op)
 {
     vklm_op_swiglu_record(cmd, op);
 }
 
-Test(matmul, swiglu)
+static void check_swiglu(vklm_lab *lab, uint32_t n_tokens, uint32_t n)
 {
-    enum { TOKENS = 3, N = 200 };
-    vklm_lab *lab = open_or_skip();
-    float x[TOKENS * 2 * N];
-    vklm_lab_random(10, x, TOKENS * 2 * N);
-    for (size_t i = 0; i < TOKENS * 2 * N; i++)
+    const size_t all = (size_t)n_tokens * 2 * n;
+    float *x = malloc(all * sizeof *x);
+    vklm_lab_random(10, x, all);
+    for (size_t i = 0; i < all; i++)
         x[i] *= 20;
     x[3] = -200; // exp(200) is infinite: silu must give -0
-    vklm_op_swiglu op = {.gate_up = vklm_lab_input(lab, x, sizeof x),
-                         .y = vklm_lab_output(lab, NULL, TOKENS * N),
-                         .n_tokens = TOKENS,
-                         .n_cols = N};
+    vklm_op_swiglu op = {.gate_up = vklm_lab_input(lab, x, all * sizeof *x),
+                         .y = vklm_lab_output(lab, NULL, (size_t)n_tokens * n),
+                         .n_tokens = n_tokens,
+                         .n_cols = n};
     vklm_lab_run(lab, record_swiglu, &op);
-    for (size_t t = 0; t < TOKENS; t++)
-        for (size_t i = 0; i < N; i++) {
-            double gate = (double)x[t * 2 * N + i], up = (double)x[t * 2 * N + N + i];
+    const float *got = vklm_lab_read(lab, op.y);
+    for (size_t t = 0; t < n_tokens; t++)
+        for (size_t i = 0; i < n; i++) {
+            double gate = (double)x[t * 2 * n + i], up = (double)x[t * 2 * n + n + i];
             double want = vklm_ref_silu(gate) * up;
             // exp is good to 3 + 2 |z| units in the last place (Vulkan's precision table)
             double size = fabs(want) * (8 + 2 * fabs(gate)) + 1e-12;
-            vklm_lab_check("swiglu", vklm_lab_read(lab, op.y) + t * N + i, &want, &size, 1, 2);
+            vklm_lab_check("swiglu", got + t * n + i, &want, &size, 1, 2);
         }
-    vklm_lab_close(lab);
+    free(x);
+    vklm_lab_finish_case(lab, record_swiglu, &op);
 }
+
+static void run_swiglu(vklm_lab *lab, vklm_format format, const uint32_t *n)
+{
+    (void)format;
+    check_swiglu(lab, n[0], n[1]);
+}
+
+static vklm_case_cost cost_swiglu(vklm_format format, const uint32_t *n)
+{
+    (void)format;
+    return (vklm_case_cost){.flop = 4.0 * n[0] * n[1], .bytes = 12.0 * n[0] * n[1]};
+}
+
+static const vklm_case_shape swiglu_shapes[] = {
+    {{3, 200}, 0},
+    {{256, 7168}, VKLM_CASE_1_8B},
+    {{256, 13824}, VKLM_CASE_13B},
+};
+
+const vklm_case_family vklm_case_swiglu = {
+    .name = "swiglu",
+    .dims = {"tokens", "columns"},
+    .shapes = swiglu_shapes,
+    .n_shapes = sizeof swiglu_shapes / sizeof *swiglu_shapes,
+    .run = run_swiglu,
+    .cost = cost_swiglu,
+};
 
 static void record_column_squares(vklm_gpu_cmd *cmd, const void *op)
 {
     vklm_op_column_squares_record(cmd, op);
 }
 
-Test(matmul, column_squares)
+static void run_column_squares(vklm_lab *lab, vklm_format format, const uint32_t *shape)
 {
-    static const struct {
-        uint32_t n_rows, n_cols;
-    } shapes[] = {{1, 4}, {3, 20}, {70, 96}, {5, 2049}};
-    vklm_lab *lab = open_or_skip();
-    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
-        const size_t n = shapes[s].n_cols, all = shapes[s].n_rows * n;
-        float *x = malloc(all * sizeof *x), *before = malloc(n * sizeof *before);
-        double *sums = malloc(n * sizeof *sums), *size = malloc(n * sizeof *size);
-        vklm_lab_random(11, x, all);
-        vklm_lab_random(12, before, n);
-        vklm_op_column_squares op = {.x = vklm_lab_input(lab, x, all * sizeof *x),
-                                     .sums = vklm_lab_output(lab, before, n),
-                                     .n_rows = shapes[s].n_rows,
-                                     .n_cols = shapes[s].n_cols};
-        vklm_lab_run(lab, record_column_squares, &op);
-        for (size_t c = 0; c < n; c++) {
-            sums[c] = (double)before[c];
-            size[c] = fabs(sums[c]);
-            for (size_t t = 0; t < shapes[s].n_rows; t++) {
-                sums[c] += (double)x[t * n + c] * (double)x[t * n + c];
-                size[c] += (double)x[t * n + c] * (double)x[t * n + c];
-            }
+    (void)format;
+    const size_t n_rows = shape[0], n = shape[1];
+    float *x = malloc(n_rows * n * sizeof *x), *before = malloc(n * sizeof *before);
+    double *sums = malloc(n * sizeof *sums), *size = malloc(n * sizeof *size);
+    vklm_lab_random(11, x, n_rows * n);
+    vklm_lab_random(12, before, n);
+    vklm_op_column_squares op = {.x = vklm_lab_input(lab, x, n_rows * n * sizeof *x),
+                                 .sums = vklm_lab_output(lab, before, n),
+                                 .n_rows = shape[0],
+                                 .n_cols = shape[1]};
+    vklm_lab_run(lab, record_column_squares, &op);
+    for (size_t c = 0; c < n; c++) {
+        sums[c] = (double)before[c];
+        size[c] = fabs(sums[c]);
+        for (size_t t = 0; t < n_rows; t++) {
+            sums[c] += (double)x[t * n + c] * (double)x[t * n + c];
+            size[c] += (double)x[t * n + c] * (double)x[t * n + c];
         }
-        // One chain of additions down the rows, and a rounding for each square.
-        vklm_lab_check("column squares", vklm_lab_read(lab, op.sums), sums, size, n,
-                       shapes[s].n_rows + 2);
-        free(x), free(before), free(sums), free(size);
-        vklm_lab_clear(lab);
     }
-    vklm_lab_close(lab);
+    // One chain of additions down the rows, and a rounding for each square.
+    vklm_lab_check("column squares", vklm_lab_read(lab, op.sums), sums, size, n,
+                   (double)n_rows + 2);
+    free(x), free(before), free(sums), free(size);
+    vklm_lab_finish_case(lab, record_column_squares, &op);
 }
+
+static vklm_case_cost cost_column_squares(vklm_format format, const uint32_t *n)
+{
+    (void)format;
+    return (vklm_case_cost){.flop = 2.0 * n[0] * n[1], .bytes = 4.0 * n[1] * (n[0] + 2.0)};
+}
+
+static const vklm_case_shape column_squares_shapes[] = {
+    {{1, 4}, 0},
+    {{3, 20}, 0},
+    {{70, 96}, 0},
+    {{5, 2049}, 0},
+    {{256, 7168}, VKLM_CASE_1_8B},
+    {{256, 13824}, VKLM_CASE_13B},
+};
+
+const vklm_case_family vklm_case_column_squares = {
+    .name = "column_squares",
+    .dims = {"tokens", "columns"},
+    .shapes = column_squares_shapes,
+    .n_shapes = sizeof column_squares_shapes / sizeof *column_squares_shapes,
+    .run = run_column_squares,
+    .cost = cost_column_squares,
+};

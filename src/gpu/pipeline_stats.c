@@ -1,0 +1,77 @@
+#include "gpu/pipeline_stats.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "gpu/device_private.h"
+
+size_t vklm_gpu_pipeline_count(const vklm_gpu_device *device)
+{
+    return device->pipelines.n;
+}
+
+static double number(const VkPipelineExecutableStatisticKHR *s)
+{
+    switch (s->format) {
+    case VK_PIPELINE_EXECUTABLE_STATISTIC_FORMAT_BOOL32_KHR:
+        return s->value.b32;
+    case VK_PIPELINE_EXECUTABLE_STATISTIC_FORMAT_INT64_KHR:
+        return (double)s->value.i64;
+    case VK_PIPELINE_EXECUTABLE_STATISTIC_FORMAT_UINT64_KHR:
+        return (double)s->value.u64;
+    default:
+        return s->value.f64;
+    }
+}
+
+static vklm_status read_executable(vklm_gpu_device *device, VkPipeline pipeline, uint32_t index,
+                                   vklm_gpu_executable *out)
+{
+    VkPipelineExecutableInfoKHR info = {
+        .sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_INFO_KHR,
+        .pipeline = pipeline,
+        .executableIndex = index,
+    };
+    VkPipelineExecutableStatisticKHR list[VKLM_GPU_MAX_STATISTICS];
+    memset(list, 0, sizeof list);
+    uint32_t n = VKLM_GPU_MAX_STATISTICS;
+    for (uint32_t i = 0; i < n; i++)
+        list[i].sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_STATISTIC_KHR;
+    VkResult result = vkGetPipelineExecutableStatisticsKHR(device->vk, &info, &n, list);
+    if (result < 0)
+        return vklm_vk_check(result, "vkGetPipelineExecutableStatisticsKHR");
+    for (out->n = 0; out->n < n; out->n++) {
+        vklm_gpu_statistic *s = &out->list[out->n];
+        snprintf(s->name, sizeof s->name, "%.95s", list[out->n].name);
+        s->value = number(&list[out->n]);
+    }
+    return VKLM_OK;
+}
+
+vklm_status vklm_gpu_pipeline_stats_read(vklm_gpu_device *device, size_t index,
+                                         vklm_gpu_pipeline_stats *out_stats)
+{
+    const vklm_gpu_pipeline *pipeline = &device->pipelines.list[index];
+    *out_stats = (vklm_gpu_pipeline_stats){.shader = pipeline->shader->name};
+    memcpy(out_stats->constants, pipeline->constants, sizeof out_stats->constants);
+    if (!device->statistics)
+        return VKLM_OK;
+    VkPipelineExecutablePropertiesKHR executables[VKLM_GPU_MAX_EXECUTABLES];
+    memset(executables, 0, sizeof executables);
+    uint32_t n = VKLM_GPU_MAX_EXECUTABLES;
+    for (uint32_t i = 0; i < n; i++)
+        executables[i].sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_PROPERTIES_KHR;
+    VkPipelineInfoKHR info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_INFO_KHR,
+                              .pipeline = pipeline->vk};
+    VkResult result = vkGetPipelineExecutablePropertiesKHR(device->vk, &info, &n, executables);
+    if (result < 0)
+        return vklm_vk_check(result, "vkGetPipelineExecutablePropertiesKHR");
+    vklm_status status = VKLM_OK;
+    for (uint32_t i = 0; i < n && status == VKLM_OK; i++) {
+        vklm_gpu_executable *e = &out_stats->executables[out_stats->n++];
+        snprintf(e->name, sizeof e->name, "%.63s", executables[i].name);
+        e->subgroup_size = executables[i].subgroupSize;
+        status = read_executable(device, pipeline->vk, i, e);
+    }
+    return status;
+}
