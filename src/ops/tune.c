@@ -80,8 +80,11 @@ vklm_tuning vklm_tune_select(const vklm_gpu_caps *caps)
 
 vklm_tune_prefill_tile vklm_tune_attention_prefill(uint32_t head_dim)
 {
-    // Shared memory: (queries + keys) * (head_dim + 1) + queries * keys floats, at most 32 KiB.
+    // Shared memory: (queries + keys) * (head_dim + 1) + queries * keys floats, at most 32 KiB. An
+    // invocation holds queries * head_dim / lanes elements: 16 where the head size divides, for of
+    // 32 Intel's compiler spills (skl, tgl, dg2, bmg with Mesa 25.0).
     if (head_dim <= 128)
-        return (vklm_tune_prefill_tile){.lanes = 64, .queries = 16, .keys = 32};
-    return (vklm_tune_prefill_tile){.lanes = 64, .queries = 8, .keys = 16};
+        return (vklm_tune_prefill_tile){.lanes = 128, .queries = 16, .keys = 32};
+    return (vklm_tune_prefill_tile){
+        .lanes = head_dim % 16 == 0 ? 128 : 64, .queries = 8, .keys = 16};
 }
