@@ -95,12 +95,18 @@ void main()
     float most = uintBitsToFloat(0xFF800000u); // -infinity
     for (uint p = lane; p < n; p += LANES) {
         float score = 0;
-        for (uint b = 0; b < blocks; b++) {
-            vec4 x[QUANT_QUADS];
-            [[unroll]] for (uint i = 0; i < QUANT_QUADS; i++)
-                x[i] = query[b * QUANT_QUADS + i];
-            score += quant_dot(k, (kv_base + p) * blocks + b, x, 0);
-        }
+#ifdef KV_Q8 // two blocks in flight: for four, Intel's compiler spills (dg2)
+        [[dont_unroll]] for (uint two = 0; two < blocks; two += 2)
+            [[unroll]] for (uint b = two; b < two + 2; b++)
+#else
+        for (uint b = 0; b < blocks; b++)
+#endif
+            {
+                vec4 x[QUANT_QUADS];
+                [[unroll]] for (uint i = 0; i < QUANT_QUADS; i++)
+                    x[i] = query[b * QUANT_QUADS + i];
+                score += quant_dot(k, (kv_base + p) * blocks + b, x, 0);
+            }
         weights[p] = score;
         most = max(most, score);
     }

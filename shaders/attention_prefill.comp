@@ -26,6 +26,14 @@ const uint SHARE = LANES / QUERIES;        // invocations per query
 const uint MINE = HEAD_DIM / SHARE;        // output elements per invocation
 const uint STRIDE = HEAD_DIM + 1;          // padded rows: no bank conflicts along a column
 
+// Intel's compiler issues all loads of an unrolled loop at once, and has no registers left: with q8 a
+// value takes two loads.
+#ifdef KV_Q8
+#define LOAD_LOOP [[dont_unroll]]
+#else
+#define LOAD_LOOP
+#endif
+
 shared float queries[QUERIES * STRIDE];
 shared float tile[KEYS * STRIDE];          // keys, then values, of the same positions
 shared float scores[QUERIES * KEYS];
@@ -34,7 +42,7 @@ shared float scores[QUERIES * KEYS];
 void load_tile(uvec2 cache, uint kv_head, uint first, uint length)
 {
     const uint pairs = HEAD_DIM / 2, n_values = args.n_kv_heads * args.n_ctx * HEAD_DIM;
-    for (uint n = gl_LocalInvocationID.x; n < KEYS * pairs; n += LANES) {
+    LOAD_LOOP for (uint n = gl_LocalInvocationID.x; n < KEYS * pairs; n += LANES) {
         uint p = n / pairs, pair = n % pairs;
         vec2 two = vec2(0);
         if (first + p < length)
@@ -54,7 +62,7 @@ void main()
     const uint length = args.position + last_token + 1; // positions that any query here sees
 
     ReadF32 qkv = ReadF32(args.qkv);
-    for (uint n = lane; n < QUERIES * HEAD_DIM; n += LANES) {
+    [[dont_unroll]] for (uint n = lane; n < QUERIES * HEAD_DIM; n += LANES) {
         uint t = min(first_token + n / HEAD_DIM, last_token), i = n % HEAD_DIM;
         queries[n / HEAD_DIM * STRIDE + i] = qkv.v[t * row + head * HEAD_DIM + i] * args.scale;
     }

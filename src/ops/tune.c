@@ -93,7 +93,10 @@ uint32_t vklm_tune_prefill_shared(vklm_tune_prefill_tile t, uint32_t head_dim)
 
 vklm_tune_prefill_tile vklm_tune_attention_prefill(const vklm_gpu_caps *caps, uint32_t head_dim)
 {
-    static const vklm_tune_prefill_tile tiles[] = {{64, 16, 32}, {64, 8, 16}, {32, 4, 8}};
+    // An invocation holds queries * head_dim / lanes elements of the result: 16 for LLM-jp's heads,
+    // for of 32 Intel's compiler spills (skl, tgl, dg2, bmg with Mesa 25.0).
+    static const vklm_tune_prefill_tile tiles[] = {
+        {128, 16, 32}, {128, 8, 16}, {64, 8, 16}, {32, 4, 8}};
     const size_t last = sizeof tiles / sizeof *tiles - 1;
     // More than 32 KiB would leave a compute unit a single workgroup.
     const uint32_t most = caps->max_shared_bytes < 32768 ? caps->max_shared_bytes : 32768;

@@ -37,7 +37,8 @@ typedef struct {
     uint32_t depths[VKLM_BENCH_MAX_DEPTHS];
     size_t n_depths;
     bool tour, validation;
-    bool dry; // compile: nothing will run
+    bool kv_q8; // model: the KV cache in q8
+    bool dry;   // compile: nothing will run
 } vklm_bench_options;
 
 typedef struct {

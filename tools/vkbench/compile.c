@@ -34,7 +34,8 @@ static vklm_status record_all(vklm_bench *b)
             for (int format = 0; format < VKLM_FORMAT_COUNT; format++) {
                 const vklm_case_shape *shape = &families[f]->shapes[s];
                 // Shapes choose a pipeline by their head sizes, and the tests' have them all.
-                if (!shape->models && vklm_case_takes(families[f], shape, (vklm_format)format) &&
+                if (!shape->models && vklm_bench_takes_kernel(b, families[f]->name) &&
+                    vklm_case_takes(families[f], shape, (vklm_format)format) &&
                     families[f]->cost((vklm_format)format, shape->n).bytes < 32e6)
                     families[f]->run(lab, (vklm_format)format, shape->n);
             }

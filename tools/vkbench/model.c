@@ -99,7 +99,7 @@ static vklm_status open_preset(subject *s, const vklm_bench_preset *preset)
     vklm_bench *b = s->bench;
     if (preset->n_experts > 1)
         return vklm_fail(VKLM_UNSUPPORTED,
-                         "%s: this build cannot run a mixture of experts; vkbench "
+                         "%s: vkbench model does not measure models with experts yet; vkbench "
                          "predict tells what the device allows",
                          preset->name);
     s->name = preset->name;
@@ -125,6 +125,10 @@ static vklm_status open_folder(subject *s)
     vklm_status status = vklm_source_open(b->options.model_dir, false, &source);
     if (status == VKLM_OK)
         status = vklm_weights_plan_create(&source, VKLM_WEIGHTS_AUTO, vklm_bench_caps(b), &plan);
+    if (status == VKLM_OK && source.arch.n_experts)
+        status = vklm_fail(VKLM_UNSUPPORTED,
+                           "%s: vkbench model does not measure models with experts yet",
+                           b->options.model_dir);
     if (status == VKLM_OK && vklm_weights_plan_bytes(plan) > budget)
         status = vklm_fail(VKLM_OUT_OF_DEVICE_MEMORY, "%s: weights of %.1f GiB; %s offers %.1f GiB",
                            b->options.model_dir, gib((double)vklm_weights_plan_bytes(plan)),
@@ -153,9 +157,11 @@ static vklm_status fill_kv(subject *s)
     if (status != VKLM_OK)
         return status;
     vklm_gpu_cmd_begin(cmd);
+    // 0.1 twice, as f16; of q8 small scales (2^-10), and quants of 4 and 20
+    const uint32_t word = s->kv.kind == VKLM_KV_Q8 ? 0x14041404 : 0x2E662E66;
     for (uint32_t i = 0; i < s->n_layers; i++) {
-        vklm_gpu_cmd_fill(cmd, "k", s->kv.layers[i].k, 0x2E662E66); // 0.1 twice, as f16
-        vklm_gpu_cmd_fill(cmd, "v", s->kv.layers[i].v, 0x2E662E66);
+        vklm_gpu_cmd_fill(cmd, "k", s->kv.layers[i].k, word);
+        vklm_gpu_cmd_fill(cmd, "v", s->kv.layers[i].v, word);
     }
     status = vklm_gpu_cmd_end(cmd);
     if (status == VKLM_OK)
@@ -179,6 +185,7 @@ static void record_token(vklm_gpu_cmd *cmd, const subject *s)
                                   .norm = w->layers[0].attn_norm,
                                   .x = vklm_activations_floats(a->x, 0, w->arch.n_hidden),
                                   .xn = xn,
+                                  .xn8 = vklm_layer_xn8(w, a),
                                   .n_rows = 1,
                                   .eps = w->arch.rms_eps,
                               });
@@ -188,6 +195,7 @@ static void record_token(vklm_gpu_cmd *cmd, const subject *s)
                                    .label = "lm_head",
                                    .weight = &w->lm_head,
                                    .x = xn,
+                                   .x8 = vklm_layer_xn8(w, a),
                                    .y = vklm_activations_floats(a->logits, 0, w->arch.n_vocab),
                                });
 }
@@ -227,7 +235,8 @@ static vklm_status open_subject(subject *s)
         status = preset ? open_preset(s, preset) : VKLM_NOT_FOUND;
     }
     if (status == VKLM_OK)
-        status = vklm_kv_cache_init(b->device, &s->weights->arch, VKLM_KV_F16, s->n_ctx, &s->kv);
+        status = vklm_kv_cache_init(b->device, &s->weights->arch,
+                                    b->options.kv_q8 ? VKLM_KV_Q8 : VKLM_KV_F16, s->n_ctx, &s->kv);
     if (status == VKLM_OK)
         status = vklm_activations_init(b->device, &s->weights->arch, s->n_ctx, &s->activations);
     if (status == VKLM_OK)
@@ -260,12 +269,14 @@ static void token_cost(const subject *s, double depth, double *out_bytes, double
 {
     const vklm_layer_weights *l = &s->weights->layers[0];
     const vklm_weight *all[] = {&l->qkv, &l->out, &l->gate_up, &l->down};
-    double layer_bytes = 0, layer_weights = 0, kv = (double)s->arch.n_kv_heads * s->arch.head_dim;
+    double layer_bytes = 0, layer_weights = 0;
+    const double kv = 2.0 * (double)vklm_kv_cache_layer_bytes(&s->arch, s->kv.kind, s->n_ctx) /
+                      s->n_ctx; // of a position
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         layer_bytes += (double)all[i]->data.bytes;
         layer_weights += (double)all[i]->n_rows * all[i]->n_cols;
     }
-    *out_bytes = s->arch.n_layers * (layer_bytes + 4 * kv * (depth + 1)) +
+    *out_bytes = s->arch.n_layers * (layer_bytes + kv * (depth + 1)) +
                  (double)s->weights->lm_head.data.bytes;
     *out_flop = 2 * (s->arch.n_layers *
                          (layer_weights + 2.0 * s->arch.n_heads * s->arch.head_dim * (depth + 1)) +
@@ -328,7 +339,7 @@ static cJSON *add_row(subject *s, const char *test, uint32_t depth)
     cJSON *row = vklm_bench_row(s->bench, "results", name);
     cJSON_AddStringToObject(row, "model", s->name);
     cJSON_AddStringToObject(row, "weights", vklm_format_name(s->format));
-    cJSON_AddStringToObject(row, "kv", "f16");
+    cJSON_AddStringToObject(row, "kv", s->kv.kind == VKLM_KV_Q8 ? "q8" : "f16");
     cJSON_AddStringToObject(row, "test", test);
     cJSON_AddNumberToObject(row, "depth", depth);
     cJSON_AddNumberToObject(row, "layers", s->arch.n_layers);

@@ -21,10 +21,10 @@ const char vklm_bench_options_help[] =
     "worse\n"
     "  --formats F,...     ops, model, predict: weight formats (model: --weights)\n"
     "  --models M,...      ops: 1.8b, 13b, 8x13b\n"
-    "  --kernels K,...     ops, check: only kernels whose names begin so\n"
+    "  --kernels K,...     ops, check, compile: only kernels whose names begin so\n"
     "  --preset P          model: llm-jp-3.1-1.8b (the default), llm-jp-3.1-13b, llm-jp-3.1-8x13b\n"
     "  --weights F,...     model: weight formats of a preset (bf16)\n"
-    "  --kv f16            model: format of the KV cache\n"
+    "  --kv f16|q8         model: format of the KV cache (f16)\n"
     "  -p N, -n N          model: tokens to read (512) and to write (128); 0 leaves it out\n"
     "  -d N,...            model: depths of the context before that (0)\n"
     "  --layers N          model: so many layers, the result scaled to all of them\n"
@@ -161,7 +161,9 @@ static bool take(int option, const char *value, vklm_bench_options *o)
         o->preset = value;
         return true;
     case 'k':
-        return strcmp(value, "f16") == 0 || wrong("--kv takes f16, not '%s'", value);
+        o->kv_q8 = strcmp(value, "q8") == 0;
+        return o->kv_q8 || strcmp(value, "f16") == 0 ||
+               wrong("--kv takes f16 or q8, not '%s'", value);
     case 'p':
         return whole("-p", value, 1 << 20, &o->n_prompt);
     case 'n':

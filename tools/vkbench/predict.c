@@ -18,6 +18,7 @@ static double measured(const vklm_bench *b, const char *model, const char *weigh
                     *d = cJSON_GetObjectItem(row, "depth");
         if (strcmp(cJSON_GetObjectItem(row, "model")->valuestring, model) == 0 &&
             strcmp(cJSON_GetObjectItem(row, "weights")->valuestring, weights) == 0 &&
+            strcmp(cJSON_GetObjectItem(row, "kv")->valuestring, "f16") == 0 &&
             strncmp(test->valuestring, "tg", 2) == 0 && d->valuedouble == depth)
             return cJSON_GetObjectItem(cJSON_GetObjectItem(row, "tokens_per_second"), "median")
                 ->valuedouble;
