@@ -71,8 +71,8 @@ static bool check_loops(vklm_gpu_cmd *cmd, const vklm_gpu_caps *caps, vklm_tune_
                    scores = tile.queries * tile.keys / tile.lanes * (2 + d / 8) + 1;
     const uint64_t iterations = (uint64_t)n_tiles * (1 + 2 * load + scores + 2 * (tile.keys + 1)) +
                                 tile.queries * d / tile.lanes + 1;
-    // An eighth is left for what the compiler makes of the loops.
-    if (caps->max_loop_iterations == 0 || iterations + iterations / 8 <= caps->max_loop_iterations)
+    // A sixteenth is left for what the compiler makes of the loops.
+    if (caps->max_loop_iterations == 0 || iterations + iterations / 16 <= caps->max_loop_iterations)
         return true;
     vklm_gpu_cmd_fail(
         cmd, VKLM_UNSUPPORTED,

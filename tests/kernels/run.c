@@ -60,10 +60,10 @@ ParameterizedTestParameters(kernels_big, family)
     return cr_make_param_array(size_t, indices, n);
 }
 
-// What a processor computes in a few seconds: 1.8b's shapes in every format, 13b's in one.
+// What a processor computes in a second or two: 1.8b's shapes in every format, 13b's in one.
 static bool is_big(const vklm_case_family *family, const vklm_case_shape *shape, vklm_format format)
 {
-    if (is_small(family, shape, format) || family->cost(format, shape->n).flop > 4e9)
+    if (is_small(family, shape, format) || family->cost(format, shape->n).flop > 1.2e9)
         return false;
     return shape->models == 0 || shape->models & VKLM_CASE_1_8B || family->cache ||
            format == (family->formats ? VKLM_FORMAT_BF16 : 0);
