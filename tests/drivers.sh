@@ -6,7 +6,7 @@
 #   tests/drivers.sh --table BUILD_FOLDER README      writes what the last runs gave into README
 #
 # DRIVERS_FOLDER holds drivers that were unpacked without being installed: swiftshader.json, lavapipe25.json,
-# radv25.json, bin/with-lavapipe26, bin/with-intel, bin/with-nvk. Exit status 77: the driver is not there, and
+# radv25.json, bin/with-lavapipe26, sid (its libraries), bin/with-intel, bin/with-nvk. Exit status 77: the driver is not there, and
 # the line says why.
 set -u
 rows="swiftshader lavapipe25 lavapipe26
@@ -18,7 +18,7 @@ rows="swiftshader lavapipe25 lavapipe26
 proves() {
     case "$1" in
     swiftshader | lavapipe25) echo "kernels and models: the device test suite passes" ;;
-    lavapipe26) echo "self-test; greedy answers are those of the system's driver" ;;
+    lavapipe26) echo "self-test; greedy answers are those of the system's driver; the coop tier's tests" ;;
     radv-*) echo "described; nothing runs, and it has no memory" ;;
     *) echo "described; a model loads and all its kernels compile; nothing runs: the self-test refuses" ;;
     esac
@@ -82,6 +82,18 @@ on_driver() { # the program on the row's driver
     fi
 }
 
+# Lavapipe 26 executes the coop tier. Its libraries want their own libc: the tests are linked for that.
+check_coop() {
+    libs=$(echo "$drivers"/sid/usr/lib/*-linux-gnu) layers=$drivers/sid/usr/share/vulkan/explicit_layer.d
+    loader=$(echo "$libs"/ld-linux-*.so.*) log=$build/drivers/$row.log
+    cmake -S "$(dirname "$0")/.." -B "$build/$row" -G Ninja -DVKLM_DRIVERS= "-DCMAKE_EXE_LINKER_FLAGS=-Wl,\
+--dynamic-linker=$loader,--disable-new-dtags,-rpath,$libs,--allow-shlib-undefined" >"$log" &&
+        ninja -C "$build/$row" test_kernels_coop test_model_coop >>"$log" || fail "see $log"
+    export VK_DRIVER_FILES="$drivers/$row.json" VK_ICD_FILENAMES="$drivers/$row.json" VK_LAYER_PATH="$layers"
+    LD_LIBRARY_PATH=$libs "$build/$row/tests/test_kernels_coop" --filter 'coop/*' -j2 || fail "the coop tier's kernels"
+    LD_LIBRARY_PATH=$libs "$build/$row/tests/test_model_coop" || fail "the coop tier's prompts"
+}
+
 check() {
     on_driver devices || fail "the devices cannot be listed"
     # shellcheck disable=SC2086 # an answer's options are words
@@ -96,6 +108,7 @@ check() {
         want=$("$build/vklm" $answer --self-test never 2>/dev/null) || fail "the system's driver fails"
         got=$(on_driver $answer --self-test always) || fail "it cannot run the demo model"
         [ "$got" = "$want" ] || fail "it answers '$got', the system's driver '$want'"
+        check_coop
         ;;
     radv-*) ;;
     *)

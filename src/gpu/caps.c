@@ -95,6 +95,8 @@ static void read_features(VkPhysicalDevice device, vklm_gpu_caps *c)
     c->timeline_semaphore = f12.timelineSemaphore;
     c->synchronization2 = f13.synchronization2;
     c->subgroup_size_control = f13.subgroupSizeControl;
+    c->full_subgroups = f13.computeFullSubgroups;
+    c->memory_model = f12.vulkanMemoryModel && f12.vulkanMemoryModelDeviceScope;
     c->storage16 = f11.storageBuffer16BitAccess;
     c->storage8 = f12.storageBuffer8BitAccess;
     c->float16 = f12.shaderFloat16;

@@ -29,6 +29,7 @@ typedef struct {
 
     uint32_t subgroup_size, min_subgroup_size, max_subgroup_size;
     bool subgroup_arithmetic, subgroup_size_control;
+    bool full_subgroups; // computeFullSubgroups
     uint32_t max_workgroup_invocations, max_workgroup_size[3], max_workgroup_count[3];
     uint32_t max_shared_bytes, max_push_bytes;
     uint64_t max_allocation_bytes, max_buffer_bytes;
@@ -37,6 +38,7 @@ typedef struct {
     bool storage16, storage8, float16, int8, int16, int64;
     bool int8_dot;             // the instructions exist
     bool int8_dot_accelerated; // signed x signed, packed 4 x 8 bits, in hardware
+    bool memory_model;         // Vulkan's, with device scope
     bool coop_matrix; // extension and feature bit: the table alone proves nothing (gpus.md C1)
     bool memory_budget;
     bool timestamps;
@@ -66,6 +68,10 @@ unsigned vklm_gpu_caps_runnable_tiers(const vklm_gpu_caps *caps);
 
 // Lowers what the limits ask for. VKLM_UNSUPPORTED when not even the base tier is left.
 vklm_status vklm_gpu_caps_limit(vklm_gpu_caps *caps, const vklm_device_limits *limits);
+
+// The row of the cooperative-matrix table that the coop tier uses, f16 x f16 into f32: the largest
+// of those that its kernels take. NULL: none.
+const vklm_coop_shape *vklm_gpu_caps_coop_shape(const vklm_gpu_caps *caps);
 
 // Bytes of device-local memory the process may use now (budget), and in all.
 void vklm_gpu_caps_memory(const vklm_gpu_caps *caps, uint64_t *out_budget, uint64_t *out_total);

@@ -232,7 +232,8 @@ void vklm_gpu_cmd_dispatch(vklm_gpu_cmd *cmd, const vklm_gpu_dispatch *d)
     VkPipeline pipeline;
     check_limits(cmd, d);
     if (cmd->status == VKLM_OK)
-        keep_failure(cmd, vklm_gpu_pipeline_get(cmd->device, d->shader, d->constants, &pipeline));
+        keep_failure(cmd, vklm_gpu_pipeline_get(cmd->device, d->shader, d->constants,
+                                                d->smallest_subgroups, &pipeline));
     vklm_gpu_command command = {.label = d->label, .shader = d->shader};
     for (int i = 0; i < 3 && !d->indirect.buffer; i++) {
         command.groups[i] = d->groups[i] ? d->groups[i] : 1;

@@ -24,7 +24,7 @@
 #include "gpu/memory.h"
 
 enum {
-    VKLM_GPU_MAX_CONSTANTS = 8, // specialization constant ids 0 .. 7
+    VKLM_GPU_MAX_CONSTANTS = 12, // specialization constant ids 0 .. 11
     VKLM_GPU_MAX_PUSH_BYTES = 128,
     VKLM_GPU_MAX_READS = 8,
     VKLM_GPU_MAX_WRITES = 6,
@@ -36,10 +36,12 @@ typedef struct {
     const char *label;  // what the plan calls it; a string that outlives the recorder
     const char *shader; // a name of shaders/CMakeLists.txt
     uint32_t constants[VKLM_GPU_MAX_CONSTANTS];
-    const void *args; // push constants, a struct of shaders/args.h
+    bool smallest_subgroups; // full ones, of the device's smallest size: for the coop tier, which
+                             // has the features
+    const void *args;        // push constants, a struct of shaders/args.h
     size_t args_bytes;
-    uint32_t groups[3];                        // workgroups; a zero counts as 1
-    vklm_gpu_view indirect;                    // optional: 3 u32 that the device takes instead of groups
+    uint32_t groups[3];     // workgroups; a zero counts as 1
+    vklm_gpu_view indirect; // optional: 3 u32 that the device takes instead of groups
     vklm_gpu_view reads[VKLM_GPU_MAX_READS];   // up to the first one without a buffer
     vklm_gpu_view writes[VKLM_GPU_MAX_WRITES]; // read and written counts as written
 } vklm_gpu_dispatch;
@@ -47,8 +49,8 @@ typedef struct {
 // One recorded command, as the plan prints it.
 typedef struct {
     const char *label;
-    const char *shader; // NULL for copies and fills
-    uint32_t groups[3]; // zeros where the device knows them alone
+    const char *shader;                 // NULL for copies and fills
+    uint32_t groups[3];                 // zeros where the device knows them alone
     uint64_t bytes_read, bytes_written; // of the views it named
     bool barrier;                       // one stands in front of it
 } vklm_gpu_command;

@@ -63,6 +63,8 @@ static vklm_status create_device(vklm_gpu_device *d)
     VkPhysicalDeviceVulkan13Features f13 = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES,
         .pNext = next,
+        .subgroupSizeControl = d->caps.subgroup_size_control,
+        .computeFullSubgroups = d->caps.full_subgroups,
         .synchronization2 = VK_TRUE,
         .shaderIntegerDotProduct = d->caps.int8_dot,
     };
@@ -74,7 +76,8 @@ static vklm_status create_device(vklm_gpu_device *d)
         .shaderFloat16 = d->caps.float16,
         .shaderInt8 = d->caps.int8,
         .storageBuffer8BitAccess = d->caps.storage8,
-        .vulkanMemoryModel = d->caps.coop_matrix, // its shaders are written in it
+        .vulkanMemoryModel = d->caps.memory_model, // the coop tier's shaders are written in it,
+        .vulkanMemoryModelDeviceScope = d->caps.memory_model, // the others' atomics have that scope
     };
     VkPhysicalDeviceVulkan11Features f11 = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES,

@@ -165,12 +165,19 @@ static vklm_status build(vklm_gpu_device *device, vklm_gpu_pipeline *pipeline)
         .dataSize = sizeof pipeline->constants,
         .pData = pipeline->constants,
     };
+    VkPipelineShaderStageRequiredSubgroupSizeCreateInfo size = {
+        .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO,
+        .requiredSubgroupSize = device->caps.min_subgroup_size,
+    };
+    const bool full = pipeline->smallest_subgroups;
     VkComputePipelineCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
         .flags = device->statistics ? VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR : 0,
         .stage =
             {
                 .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+                .pNext = full && device->caps.subgroup_size_control ? &size : NULL,
+                .flags = full ? VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT : 0,
                 .stage = VK_SHADER_STAGE_COMPUTE_BIT,
                 .module = module,
                 .pName = "main",
@@ -189,16 +196,18 @@ static vklm_status build(vklm_gpu_device *device, vklm_gpu_pipeline *pipeline)
 
 vklm_status vklm_gpu_pipeline_get(vklm_gpu_device *device, const char *shader,
                                   const uint32_t constants[VKLM_GPU_MAX_CONSTANTS],
-                                  VkPipeline *out_pipeline)
+                                  bool smallest_subgroups, VkPipeline *out_pipeline)
 {
     vklm_gpu_pipelines *p = &device->pipelines;
     for (size_t i = 0; i < p->n; i++)
         if (strcmp(p->list[i].shader->name, shader) == 0 &&
+            p->list[i].smallest_subgroups == smallest_subgroups &&
             memcmp(p->list[i].constants, constants, sizeof p->list[i].constants) == 0) {
             *out_pipeline = p->list[i].vk;
             return VKLM_OK;
         }
-    vklm_gpu_pipeline pipeline = {.shader = vklm_gpu_shader_find(shader)};
+    vklm_gpu_pipeline pipeline = {.shader = vklm_gpu_shader_find(shader),
+                                  .smallest_subgroups = smallest_subgroups};
     assert(pipeline.shader);
     memcpy(pipeline.constants, constants, sizeof pipeline.constants);
     if (!vklm_array_grow(&p->list, &p->capacity, p->n + 1, sizeof *p->list))

@@ -20,6 +20,7 @@ const vklm_gpu_shader *vklm_gpu_shader_find(const char *name);
 typedef struct {
     const vklm_gpu_shader *shader;
     uint32_t constants[VKLM_GPU_MAX_CONSTANTS];
+    bool smallest_subgroups;
     VkPipeline vk;
 } vklm_gpu_pipeline;
 
@@ -36,8 +37,9 @@ vklm_status vklm_gpu_pipelines_init(vklm_gpu_device *device, const char *cache_f
 void vklm_gpu_pipelines_finish(vklm_gpu_device *device);
 
 // constants[i] is the value of constant_id i; ids that the shader lacks are ignored.
+// smallest_subgroups: as in vklm_gpu_dispatch.
 vklm_status vklm_gpu_pipeline_get(vklm_gpu_device *device, const char *shader,
                                   const uint32_t constants[VKLM_GPU_MAX_CONSTANTS],
-                                  VkPipeline *out_pipeline);
+                                  bool smallest_subgroups, VkPipeline *out_pipeline);
 
 #endif

@@ -9,6 +9,32 @@
 
 enum { VULKAN_1_3 = 1u << 22 | 3u << 12 }; // VK_MAKE_API_VERSION(0, 1, 3, 0)
 
+const vklm_coop_shape *vklm_gpu_caps_coop_shape(const vklm_gpu_caps *c)
+{
+    enum { F16 = 0, F32 = 1 };
+    const vklm_coop_shape *best = NULL;
+    for (uint32_t i = 0; i < c->n_coop_shapes; i++) {
+        const vklm_coop_shape *s = &c->coop_shapes[i];
+        bool sides =
+            (s->m == 8 || s->m == 16) && (s->n == 8 || s->n == 16) && (s->k == 8 || s->k == 16);
+        bool types =
+            s->a_type == F16 && s->b_type == F16 && s->c_type == F32 && s->result_type == F32;
+        if (sides && types && (!best || s->m * s->n * s->k > best->m * best->n * best->k))
+            best = s;
+    }
+    return best;
+}
+
+// The coop tier's kernels share their tiles between full subgroups of one size, the device's
+// smallest.
+static bool can_coop(const vklm_gpu_caps *c)
+{
+    bool fixed_size = c->subgroup_size_control || c->min_subgroup_size == c->max_subgroup_size;
+    return c->coop_matrix && c->float16 && c->memory_model && c->full_subgroups && fixed_size &&
+           c->min_subgroup_size >= 8 && c->min_subgroup_size <= 64 &&
+           c->max_shared_bytes >= 32768 && vklm_gpu_caps_coop_shape(c);
+}
+
 unsigned vklm_gpu_caps_tiers(const vklm_gpu_caps *c, const char **out_missing)
 {
     const struct {
@@ -34,14 +60,19 @@ unsigned vklm_gpu_caps_tiers(const vklm_gpu_caps *c, const char **out_missing)
     unsigned tiers = VKLM_TIER_BASE;
     if (c->int8_dot && c->int8_dot_accelerated)
         tiers |= VKLM_TIER_DOT8;
-    if (c->coop_matrix && c->float16 && c->n_coop_shapes > 0)
+    if (can_coop(c) && c->type != VKLM_DEVICE_CPU) // whose matrix unit is a loop
         tiers |= VKLM_TIER_COOP;
     return tiers;
 }
 
 unsigned vklm_gpu_caps_runnable_tiers(const vklm_gpu_caps *c)
 {
-    return c->tiers && c->int8_dot ? c->tiers | VKLM_TIER_DOT8 : c->tiers;
+    unsigned tiers = c->tiers;
+    if (tiers && c->int8_dot)
+        tiers |= VKLM_TIER_DOT8;
+    if (tiers && can_coop(c))
+        tiers |= VKLM_TIER_COOP;
+    return tiers;
 }
 
 static void lower(uint32_t *value, uint32_t limit)
@@ -53,6 +84,8 @@ static void lower(uint32_t *value, uint32_t limit)
 vklm_status vklm_gpu_caps_limit(vklm_gpu_caps *c, const vklm_device_limits *limits)
 {
     const char *missing;
+    if (limits->subgroup_size && limits->subgroup_size < c->min_subgroup_size)
+        c->coop_matrix = false; // matrices are shared out among the subgroups that there are
     lower(&c->subgroup_size, limits->subgroup_size);
     lower(&c->min_subgroup_size, limits->subgroup_size);
     lower(&c->max_subgroup_size, limits->subgroup_size);
@@ -68,6 +101,8 @@ vklm_status vklm_gpu_caps_limit(vklm_gpu_caps *c, const vklm_device_limits *limi
     if (vklm_gpu_caps_tiers(c, &missing) == 0)
         return vklm_fail(VKLM_UNSUPPORTED, "device %s, as it was limited, lacks %s", c->name,
                          missing);
+    if (!can_coop(c))
+        c->tiers &= ~(unsigned)VKLM_TIER_COOP;
     return VKLM_OK;
 }
 

@@ -1,5 +1,7 @@
 #include "ops/experts.h"
 
+#include <string.h>
+
 #include "gpu/device.h"
 #include "ops/input8.h"
 #include "ops/router.h"
@@ -154,18 +156,28 @@ void vklm_op_expert_matmul_record(vklm_gpu_cmd *cmd, const vklm_op_expert_matmul
         .n_cols = op->down ? e->n_intermediate : e->n_hidden,
     };
     const uint64_t row = 3 * sizeof(uint32_t); // of g->dispatch
-    vklm_gpu_cmd_dispatch(
-        cmd, &(vklm_gpu_dispatch){
-                 .label = op->down ? "experts down" : "experts gate up",
-                 .shader = vklm_tune_shader(VKLM_FAMILY_EXPERT_MATMUL,
-                                            op->down ? e->down_format : e->gate_up_format),
-                 .constants = {256, 0, tuning.tile_tokens, tuning.tile_rows, op->down, 0, e->top_k},
-                 .args = &args,
-                 .args_bytes = sizeof args,
-                 .indirect = vklm_gpu_view_part(g->dispatch, op->down ? row : 0, row),
-                 .reads = {e->table, g->tiles, g->entries, op->x},
-                 .writes = {op->y},
-             });
+    const vklm_format format = op->down ? e->down_format : e->gate_up_format;
+    vklm_gpu_dispatch dispatch = {
+        .label = op->down ? "experts down" : "experts gate up",
+        .shader = vklm_tune_shader(VKLM_FAMILY_EXPERT_MATMUL, format),
+        .constants = {256, 0, tuning.tile_tokens, tuning.tile_rows, op->down, 0, e->top_k},
+        .args = &args,
+        .args_bytes = sizeof args,
+        .indirect = vklm_gpu_view_part(g->dispatch, op->down ? row : 0, row),
+        .reads = {e->table, g->tiles, g->entries, op->x},
+        .writes = {op->y},
+    };
+    vklm_tune_coop coop =
+        vklm_tune_expert_matmul_coop(vklm_gpu_device_caps(vklm_gpu_cmd_device(cmd)), format);
+    if (coop.shader) { // with the same tiles
+        const uint32_t shape[] = {coop.m, coop.n, coop.k, coop.subgroups_tokens,
+                                  coop.subgroups_rows};
+        dispatch.shader = coop.shader;
+        dispatch.constants[0] = coop.lanes;
+        memcpy(dispatch.constants + 7, shape, sizeof shape);
+        dispatch.smallest_subgroups = true;
+    }
+    vklm_gpu_cmd_dispatch(cmd, &dispatch);
 }
 
 void vklm_op_expert_combine_record(vklm_gpu_cmd *cmd, const vklm_op_expert_combine *op)

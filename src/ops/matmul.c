@@ -3,6 +3,49 @@
 #include "gpu/device.h"
 #include "ops/tune.h"
 
+static uint32_t ceil_div(uint32_t a, uint32_t b)
+{
+    return (a + b - 1) / b;
+}
+
+static void record_base(vklm_gpu_cmd *cmd, const vklm_op_matmul *op,
+                        const struct vklm_args_matmul *args)
+{
+    const vklm_weight *w = op->weight;
+    vklm_tuning tuning = vklm_tune_select(vklm_gpu_device_caps(vklm_gpu_cmd_device(cmd)));
+    vklm_gpu_cmd_dispatch(cmd,
+                          &(vklm_gpu_dispatch){
+                              .label = op->label,
+                              .shader = vklm_tune_shader(VKLM_FAMILY_MATMUL, w->format),
+                              .constants = {256, 0, tuning.tile_tokens, tuning.tile_rows, op->add},
+                              .args = args,
+                              .args_bytes = sizeof *args,
+                              .groups = {ceil_div(w->n_rows, tuning.tile_rows),
+                                         ceil_div(op->n_tokens, tuning.tile_tokens)},
+                              .reads = {w->data, op->x},
+                              .writes = {op->y},
+                          });
+}
+
+static void record_coop(vklm_gpu_cmd *cmd, const vklm_op_matmul *op,
+                        const struct vklm_args_matmul *args, const vklm_tune_coop *t)
+{
+    vklm_gpu_cmd_dispatch(
+        cmd, &(vklm_gpu_dispatch){
+                 .label = op->label,
+                 .shader = t->shader,
+                 .constants = {t->lanes, 0, t->tile_tokens, t->tile_rows, op->add, [7] = t->m, t->n,
+                               t->k, t->subgroups_tokens, t->subgroups_rows},
+                 .smallest_subgroups = true,
+                 .args = args,
+                 .args_bytes = sizeof *args,
+                 .groups = {ceil_div(op->n_tokens, t->tile_tokens),
+                            ceil_div(op->weight->n_rows, t->tile_rows)},
+                 .reads = {op->weight->data, op->x},
+                 .writes = {op->y},
+             });
+}
+
 void vklm_op_matmul_record(vklm_gpu_cmd *cmd, const vklm_op_matmul *op)
 {
     const vklm_weight *w = op->weight;
@@ -12,7 +55,6 @@ void vklm_op_matmul_record(vklm_gpu_cmd *cmd, const vklm_op_matmul *op)
                           op->n_tokens, w->n_rows, w->n_cols);
         return;
     }
-    vklm_tuning tuning = vklm_tune_select(vklm_gpu_device_caps(vklm_gpu_cmd_device(cmd)));
     struct vklm_args_matmul args = {
         .weight = vklm_gpu_view_address(w->data),
         .x = vklm_gpu_view_address(op->x),
@@ -21,16 +63,10 @@ void vklm_op_matmul_record(vklm_gpu_cmd *cmd, const vklm_op_matmul *op)
         .n_cols = w->n_cols,
         .n_tokens = op->n_tokens,
     };
-    vklm_gpu_cmd_dispatch(
-        cmd, &(vklm_gpu_dispatch){
-                 .label = op->label,
-                 .shader = vklm_tune_shader(VKLM_FAMILY_MATMUL, w->format),
-                 .constants = {256, 0, tuning.tile_tokens, tuning.tile_rows, op->add},
-                 .args = &args,
-                 .args_bytes = sizeof args,
-                 .groups = {(w->n_rows + tuning.tile_rows - 1) / tuning.tile_rows,
-                            (op->n_tokens + tuning.tile_tokens - 1) / tuning.tile_tokens},
-                 .reads = {w->data, op->x},
-                 .writes = {op->y},
-             });
+    const vklm_gpu_caps *caps = vklm_gpu_device_caps(vklm_gpu_cmd_device(cmd));
+    vklm_tune_coop coop = vklm_tune_matmul_coop(caps, w->format, w->n_rows, op->n_tokens);
+    if (coop.shader)
+        record_coop(cmd, op, &args, &coop);
+    else
+        record_base(cmd, op, &args);
 }

@@ -106,3 +106,62 @@ vklm_tune_prefill_tile vklm_tune_attention_prefill(const vklm_gpu_caps *caps, ui
         i++;
     return tiles[i];
 }
+
+// Lanes of a tile's sums, which stay in registers: 32 for each lane of 64 x 64, and on subgroups of
+// 32 and more 64 for each of 128 x 128, which reads half as much of the shared memory per product.
+// On 8 and 16 lanes (Intel) 64 sums spill: 184 registers on dg2 and 87 on bmg with Mesa 26.2, none
+// of either with 32.
+static vklm_tune_coop coop_tile(const vklm_gpu_caps *caps, uint32_t side, uint32_t sums_per_lane)
+{
+    const vklm_coop_shape *shape = vklm_gpu_caps_coop_shape(caps);
+    vklm_tune_coop t = {.lanes = side * side / sums_per_lane,
+                        .tile_tokens = side,
+                        .tile_rows = side,
+                        .m = shape->m,
+                        .n = shape->n,
+                        .k = shape->k,
+                        .subgroups_tokens = 1,
+                        .subgroups_rows = 1};
+    // Each subgroup's rectangle as square as may be: fewer loads of either side.
+    for (uint32_t n = t.lanes / caps->min_subgroup_size; n > 1; n /= 2) {
+        uint32_t tokens = side / t.subgroups_tokens, rows = side / t.subgroups_rows;
+        if (rows >= tokens && rows > t.n)
+            t.subgroups_rows *= 2;
+        else
+            t.subgroups_tokens *= 2;
+    }
+    return t;
+}
+
+enum { COOP_TOKENS = 8 }; // fewer leave most of a matrix empty
+
+vklm_tune_coop vklm_tune_matmul_coop(const vklm_gpu_caps *caps, vklm_format format, uint32_t n_rows,
+                                     uint32_t n_tokens)
+{
+    static const char *const shaders[VKLM_FORMAT_COUNT] = {[VKLM_FORMAT_F16] = "matmul_coop_f16",
+                                                           [VKLM_FORMAT_BF16] = "matmul_coop_bf16",
+                                                           [VKLM_FORMAT_Q8] = "matmul_coop_q8",
+                                                           [VKLM_FORMAT_Q4] = "matmul_coop_q4"};
+    if (!(caps->tiers & VKLM_TIER_COOP) || !shaders[format] || n_tokens < COOP_TOKENS)
+        return (vklm_tune_coop){0};
+    // Large tiles where there are enough of them to fill a GPU.
+    const uint64_t n_large = (uint64_t)(n_rows / 128) * (n_tokens / 128);
+    bool large = caps->min_subgroup_size >= 32 && n_large >= 128;
+    vklm_tune_coop t = large ? coop_tile(caps, 128, 64) : coop_tile(caps, 64, 32);
+    t.shader = shaders[format];
+    return t;
+}
+
+vklm_tune_coop vklm_tune_expert_matmul_coop(const vklm_gpu_caps *caps, vklm_format format)
+{
+    static const char *const shaders[VKLM_FORMAT_COUNT] = {
+        [VKLM_FORMAT_F16] = "expert_matmul_coop_f16",
+        [VKLM_FORMAT_BF16] = "expert_matmul_coop_bf16",
+        [VKLM_FORMAT_Q8] = "expert_matmul_coop_q8",
+        [VKLM_FORMAT_Q4] = "expert_matmul_coop_q4"};
+    if (!(caps->tiers & VKLM_TIER_COOP) || !shaders[format])
+        return (vklm_tune_coop){0};
+    vklm_tune_coop t = coop_tile(caps, vklm_tune_select(caps).tile_tokens, 32);
+    t.shader = shaders[format];
+    return t;
+}

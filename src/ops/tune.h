@@ -22,7 +22,8 @@ typedef enum {
     VKLM_FAMILY_COUNT,
 } vklm_family;
 
-// The shader's name; `dot8`: the dot8 tier's, which exists for the matvec and expert kernels of packed formats.
+// The shader's name; `dot8`: the dot8 tier's, which exists for the matvec and expert kernels of
+// packed formats.
 const char *vklm_tune_shader(vklm_family family, vklm_format format);
 const char *vklm_tune_shader_dot8(vklm_family family, vklm_format format);
 
@@ -30,18 +31,32 @@ const char *vklm_tune_shader_dot8(vklm_family family, vklm_format format);
 bool vklm_tune_dot8(const vklm_gpu_caps *caps, vklm_format format, uint32_t n_cols);
 
 typedef struct {
-    uint32_t matvec_lanes;        // invocations per workgroup of the matvec kernels
-    uint32_t matvec_rows;         // rows per workgroup (the qkv kernel has 4)
-    uint32_t row_lanes;           // invocations per row of embed and rmsnorm
-    uint32_t element_lanes;       // of the element-wise kernels
-    uint32_t sample_lanes;        // of sample
-    uint32_t attention_lanes;     // of attention_decode
-    uint32_t attention_chunk;     // KV positions per split
+    uint32_t matvec_lanes;           // invocations per workgroup of the matvec kernels
+    uint32_t matvec_rows;            // rows per workgroup (the qkv kernel has 4)
+    uint32_t row_lanes;              // invocations per row of embed and rmsnorm
+    uint32_t element_lanes;          // of the element-wise kernels
+    uint32_t sample_lanes;           // of sample
+    uint32_t attention_lanes;        // of attention_decode
+    uint32_t attention_chunk;        // KV positions per split
     uint32_t tile_tokens, tile_rows; // of matmul
     uint32_t prefill_tokens;         // tokens per prefill chunk
 } vklm_tuning;
 
 vklm_tuning vklm_tune_select(const vklm_gpu_caps *caps);
+
+// The coop tier's matmul, dense or of grouped experts. Constants with these ids, the others are the
+// kernel's own.
+typedef struct {
+    const char *shader;                        // NULL: the base tier's kernel
+    uint32_t lanes;                            // 0
+    uint32_t tile_tokens, tile_rows;           // 2, 3
+    uint32_t m, n, k;                          // 7, 8, 9: the device's matrices
+    uint32_t subgroups_tokens, subgroups_rows; // 10, 11
+} vklm_tune_coop;
+// For a matrix of n_rows rows and n_tokens tokens. Experts' tiles are tuning's tile_tokens.
+vklm_tune_coop vklm_tune_matmul_coop(const vklm_gpu_caps *caps, vklm_format format, uint32_t n_rows,
+                                     uint32_t n_tokens);
+vklm_tune_coop vklm_tune_expert_matmul_coop(const vklm_gpu_caps *caps, vklm_format format);
 
 // attention_prefill's tile for a head size: the first that fits the shared memory.
 typedef struct {

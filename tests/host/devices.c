@@ -76,9 +76,32 @@ Test(tiers, need_extension_and_feature)
     cr_expect_eq(vklm_gpu_caps_tiers(&c, &missing), VKLM_TIER_BASE | VKLM_TIER_DOT8);
     c.n_coop_shapes = 4; // a table without the extension proves nothing
     cr_expect_eq(vklm_gpu_caps_tiers(&c, &missing), VKLM_TIER_BASE | VKLM_TIER_DOT8);
-    c.coop_matrix = c.float16 = true;
-    cr_expect_eq(vklm_gpu_caps_tiers(&c, &missing),
-                 VKLM_TIER_BASE | VKLM_TIER_DOT8 | VKLM_TIER_COOP);
+    c.coop_matrix = c.float16 = c.memory_model = c.full_subgroups = true;
+    cr_expect_eq(vklm_gpu_caps_tiers(&c, &missing), VKLM_TIER_BASE | VKLM_TIER_DOT8,
+                 "a table of zeros");
+    c.coop_shapes[3] = (vklm_coop_shape){16, 16, 16, 0, 0, 0, 0}; // into f16
+    cr_expect_eq(vklm_gpu_caps_tiers(&c, &missing), VKLM_TIER_BASE | VKLM_TIER_DOT8);
+    c.coop_shapes[1] = (vklm_coop_shape){16, 8, 8, 0, 0, 1, 1};
+    c.coop_shapes[2] = (vklm_coop_shape){16, 8, 16, 0, 0, 1, 1};
+    const unsigned all = VKLM_TIER_BASE | VKLM_TIER_DOT8 | VKLM_TIER_COOP;
+    cr_expect_eq(vklm_gpu_caps_tiers(&c, &missing), all);
+    cr_expect_eq(vklm_gpu_caps_coop_shape(&c), &c.coop_shapes[2], "the largest");
+    bool *const needed[] = {&c.coop_matrix, &c.float16, &c.memory_model, &c.full_subgroups};
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
+        *needed[i] = false;
+        cr_expect_eq(vklm_gpu_caps_tiers(&c, &missing), VKLM_TIER_BASE | VKLM_TIER_DOT8);
+        *needed[i] = true;
+    }
+    c.min_subgroup_size = 32; // of 64: which one a kernel gets must be for us to say
+    cr_expect_eq(vklm_gpu_caps_tiers(&c, &missing), VKLM_TIER_BASE | VKLM_TIER_DOT8);
+    c.subgroup_size_control = true;
+    cr_expect_eq(vklm_gpu_caps_tiers(&c, &missing), all);
+    c.type = VKLM_DEVICE_CPU; // can, but is not fast at it
+    cr_expect_eq(vklm_gpu_caps_tiers(&c, &missing), VKLM_TIER_BASE | VKLM_TIER_DOT8);
+    c.tiers = VKLM_TIER_BASE | VKLM_TIER_DOT8;
+    cr_expect_eq(vklm_gpu_caps_runnable_tiers(&c), all);
+    c.tiers = 0;
+    cr_expect_eq(vklm_gpu_caps_runnable_tiers(&c), 0);
     c.max_shared_bytes = 8192;
     cr_expect_eq(vklm_gpu_caps_tiers(&c, &missing), 0);
     cr_expect_str_eq(missing, "16 KiB of shared memory");
@@ -107,6 +130,45 @@ Test(tune, respects_the_limits)
         cr_expect(((t.queries + t.keys) * (head_dim + 1) + t.queries * t.keys) * 4 <= 32768,
                   "head_dim %u", head_dim);
     }
+}
+
+// Tiles divide into what subgroups own, and fit the shared memory, whatever the table's row is.
+static void check_coop_tile(const vklm_gpu_caps *c, vklm_tune_coop t)
+{
+    cr_assert(t.shader);
+    cr_expect(t.lanes <= 256 &&
+              t.lanes == t.subgroups_tokens * t.subgroups_rows * c->min_subgroup_size);
+    cr_expect(t.tile_tokens % (t.m * t.subgroups_tokens) == 0 &&
+              t.tile_tokens >= t.m * t.subgroups_tokens);
+    cr_expect(t.tile_rows % (t.n * t.subgroups_rows) == 0 && t.tile_rows >= t.n * t.subgroups_rows);
+    cr_expect(80 * (t.tile_tokens + t.tile_rows) +
+                      4 * t.subgroups_tokens * t.subgroups_rows * t.m * t.n + 4 + 4 * 64 <=
+                  32768,
+              "%u lanes", t.lanes); // 64: input_rows of grouped experts
+}
+
+Test(tune, coop_tiles)
+{
+    static const uint32_t rows[][3] = {
+        {8, 8, 8}, {8, 8, 16}, {8, 16, 16}, {16, 8, 16}, {16, 16, 16}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (uint32_t subgroup = 8; subgroup <= 64; subgroup *= 2) {
+            vklm_gpu_caps c = device("x", VKLM_DEVICE_DISCRETE, subgroup, 8);
+            c.coop_shapes[0] = (vklm_coop_shape){rows[i][0], rows[i][1], rows[i][2], 0, 0, 1, 1};
+            c.n_coop_shapes = 1;
+            c.tiers |= VKLM_TIER_COOP;
+            check_coop_tile(&c, vklm_tune_matmul_coop(&c, VKLM_FORMAT_Q4, 5120, 8));
+            check_coop_tile(&c, vklm_tune_matmul_coop(&c, VKLM_FORMAT_BF16, 99584, 256));
+            vklm_tune_coop t = vklm_tune_expert_matmul_coop(&c, VKLM_FORMAT_Q8);
+            check_coop_tile(&c, t);
+            cr_expect_eq(t.tile_tokens, vklm_tune_select(&c).tile_tokens);
+            cr_expect_eq(t.tile_rows, vklm_tune_select(&c).tile_rows);
+            cr_expect_null(vklm_tune_matmul_coop(&c, VKLM_FORMAT_Q4, 5120, 7).shader);
+            cr_expect_null(vklm_tune_matmul_coop(&c, VKLM_FORMAT_F32, 5120, 64).shader);
+            c.tiers = VKLM_TIER_BASE;
+            cr_expect_null(vklm_tune_matmul_coop(&c, VKLM_FORMAT_Q4, 5120, 64).shader);
+            cr_expect_null(vklm_tune_expert_matmul_coop(&c, VKLM_FORMAT_Q4).shader);
+        }
 }
 
 Test(tune, every_family_and_format_has_a_shader)

@@ -134,6 +134,9 @@ static vklm_gpu_caps snapshot(const char *file)
         .int8_dot = number(o, "dot8_accelerated") != 0,
         .int8_dot_accelerated = number(o, "dot8_accelerated") != 0,
         .coop_matrix = number(o, "cooperative_matrix_shapes") > 0,
+        .memory_model = true, // these three on every driver here that has the matrices
+        .full_subgroups = true,
+        .subgroup_size_control = true,
     };
     snprintf(c.name, sizeof c.name, "%s", cJSON_GetObjectItemCaseSensitive(o, "name")->valuestring);
     snprintf(c.driver_info, sizeof c.driver_info, "%s",
