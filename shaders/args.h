@@ -1,24 +1,24 @@
 // shaders/args.h: what the host passes to the kernels, declared once for C and for GLSL.
 //
-// Every struct here is one kernel family's push constants: 4-byte scalars and buffer addresses only,
-// addresses first (they are 8-byte aligned), at most 128 bytes, the least that Vulkan guarantees.
-// Nothing in the structs of the decode kernels depends on the token's position: that comes from the
-// step buffer, so that a recorded command buffer can be replayed for every token.
+// Every struct here is one kernel family's push constants: 4-byte scalars and buffer addresses
+// only, addresses first (they are 8-byte aligned), at most 128 bytes, the least that Vulkan
+// guarantees. Nothing in the structs of the decode kernels depends on the token's position: that
+// comes from the step buffer, so that a recorded command buffer can be replayed for every token.
 #ifndef VKLM_SHADERS_ARGS_H
 #define VKLM_SHADERS_ARGS_H
 
 #ifdef VULKAN // predefined by GLSL compilers that target Vulkan
 #define VKLM_ADDRESS uvec2
-#define VKLM_U32 uint
-#define VKLM_F32 float
+#define VKLM_U32     uint
+#define VKLM_F32     float
 #else
 #include <stdint.h>
 typedef struct vklm_gpu_address {
     uint32_t low, high;
 } vklm_gpu_address;
 #define VKLM_ADDRESS vklm_gpu_address
-#define VKLM_U32 uint32_t
-#define VKLM_F32 float
+#define VKLM_U32     uint32_t
+#define VKLM_F32     float
 #endif
 
 // The step buffer: what changes from token to token.
@@ -27,7 +27,7 @@ struct vklm_args_step {
     VKLM_U32 position; // of that token, from 0; the KV length after it is position + 1
     VKLM_U32 n_drawn;  // tokens drawn so far: the counter of the random numbers
     VKLM_U32 slot;     // of the next drawn token's report, counted without end
-    VKLM_U32 flag;     // not 0: a token could not be drawn here, the host must do it; nothing moves on
+    VKLM_U32 flag; // not 0: a token could not be drawn here, the host must do it; nothing moves on
 };
 
 // How tokens are drawn, in a buffer of its own: it changes between texts, not between tokens.
@@ -46,20 +46,23 @@ struct vklm_args_sampled {
     VKLM_U32 flag;         // the step's: not 0 when nothing was drawn
 };
 
-// shaders/sample.comp: logits of a workgroup; most candidates of a draw; the bit of a count that says that an
-// id occurred, in the prompt or later (the rest of the word is how often it was generated).
+// shaders/sample.comp: logits of a workgroup; most candidates of a draw; the bit of a count that
+// says that an id occurred, in the prompt or later (the rest of the word is how often it was
+// generated).
 #define VKLM_SAMPLE_CHUNK 2048
-#define VKLM_SAMPLE_MOST 512
-#define VKLM_SAMPLE_SEEN 0x80000000u
+#define VKLM_SAMPLE_MOST  512
+#define VKLM_SAMPLE_SEEN  0x80000000u
 
 struct vklm_args_sample {
     VKLM_ADDRESS logits;   // f32 [n_vocab]
     VKLM_ADDRESS counts;   // u32 [n_vocab], in and out: VKLM_SAMPLE_SEEN and times generated
     VKLM_ADDRESS settings; // vklm_args_sampling
     VKLM_ADDRESS step;     // vklm_args_step, in and out
-    VKLM_ADDRESS list;     // u32 [2 + 2 * VKLM_SAMPLE_MOST * workgroups] scratch; two zeros between dispatches
-    VKLM_ADDRESS counter;  // u32, zero between dispatches
-    VKLM_ADDRESS sampled;  // vklm_args_sampled [n_slots] out, a ring; never read here: it may be host memory
+    VKLM_ADDRESS
+    list; // u32 [2 + 2 * VKLM_SAMPLE_MOST * workgroups] scratch; two zeros between dispatches
+    VKLM_ADDRESS counter; // u32, zero between dispatches
+    VKLM_ADDRESS
+    sampled; // vklm_args_sampled [n_slots] out, a ring; never read here: it may be host memory
     VKLM_ADDRESS candidates; // [VKLM_SAMPLE_MOST] of id and f32 probability, out
     VKLM_U32 n_vocab, n_slots;
 };
@@ -87,7 +90,7 @@ struct vklm_args_embed {
     VKLM_ADDRESS norm;   // f32 [n_cols]
     VKLM_ADDRESS x;      // f32 [n_rows, n_cols] out
     VKLM_ADDRESS xn;     // f32 [n_rows, n_cols] out
-    VKLM_ADDRESS xn8;    // dot8 tier: xn in 8 bits (shaders/input8.glsl) [n_cols] out, of a single row
+    VKLM_ADDRESS xn8; // dot8 tier: xn in 8 bits (shaders/input8.glsl) [n_cols] out, of a single row
     VKLM_U32 n_vocab, n_cols;
     VKLM_F32 eps;
 };
@@ -108,9 +111,9 @@ struct vklm_args_matvec {
 };
 
 struct vklm_args_matvec_swiglu {
-    VKLM_ADDRESS weight; // [2 * n_rows, n_cols]: gate rows, then up rows
-    VKLM_ADDRESS x;      // f32 [n_cols]
-    VKLM_ADDRESS y;      // f32 [n_rows] out
+    VKLM_ADDRESS weight;   // [2 * n_rows, n_cols]: gate rows, then up rows
+    VKLM_ADDRESS x;        // f32 [n_cols]
+    VKLM_ADDRESS y;        // f32 [n_rows] out
     VKLM_ADDRESS y8;       // dot8 tier: y in 8 bits out
     VKLM_ADDRESS counters; // with y8: u32 [n_rows / 32], zero between dispatches
     VKLM_U32 n_rows, n_cols;
@@ -132,27 +135,27 @@ struct vklm_args_matvec_residual {
 };
 
 struct vklm_args_matvec_qkv {
-    VKLM_ADDRESS weight; // [(n_heads + 2 * n_kv_heads) * head_dim, n_cols]: q rows, k rows, v rows
-    VKLM_ADDRESS x;      // f32 [n_cols]
-    VKLM_ADDRESS step;   // vklm_args_step
-    VKLM_ADDRESS rope;   // f32 [n_ctx, head_dim / 2, 2]: cos, sin
-    VKLM_ADDRESS q;      // f32 [n_heads, head_dim] out
-    VKLM_ADDRESS k;      // f16 or q8 [n_kv_heads, n_ctx, head_dim] out, one position of it
-    VKLM_ADDRESS v;      // the same
-    VKLM_ADDRESS scratch;  // q8: f32 [2 * n_kv_heads, head_dim]: k, v
+    VKLM_ADDRESS weight;  // [(n_heads + 2 * n_kv_heads) * head_dim, n_cols]: q rows, k rows, v rows
+    VKLM_ADDRESS x;       // f32 [n_cols]
+    VKLM_ADDRESS step;    // vklm_args_step
+    VKLM_ADDRESS rope;    // f32 [n_ctx, head_dim / 2, 2]: cos, sin
+    VKLM_ADDRESS q;       // f32 [n_heads, head_dim] out
+    VKLM_ADDRESS k;       // f16 or q8 [n_kv_heads, n_ctx, head_dim] out, one position of it
+    VKLM_ADDRESS v;       // the same
+    VKLM_ADDRESS scratch; // q8: f32 [2 * n_kv_heads, head_dim]: k, v
     VKLM_ADDRESS counters; // q8: u32 [2 * n_kv_heads], zero between dispatches
     VKLM_U32 n_cols, n_heads, n_kv_heads, head_dim, n_ctx;
 };
 
 struct vklm_args_attention_decode {
-    VKLM_ADDRESS q;       // f32 [n_heads, head_dim]
-    VKLM_ADDRESS k;       // f16 or q8 [n_kv_heads, n_ctx, head_dim]
-    VKLM_ADDRESS v;       // the same
-    VKLM_ADDRESS step;    // vklm_args_step
-    VKLM_ADDRESS y;       // f32 [n_heads, head_dim] out
-    VKLM_ADDRESS y8;      // dot8 tier: y in 8 bits out
-    VKLM_ADDRESS partial; // f32 [n_heads, n_splits, head_dim + 2] scratch
-    VKLM_ADDRESS counter; // u32 [n_heads], zero between dispatches
+    VKLM_ADDRESS q;        // f32 [n_heads, head_dim]
+    VKLM_ADDRESS k;        // f16 or q8 [n_kv_heads, n_ctx, head_dim]
+    VKLM_ADDRESS v;        // the same
+    VKLM_ADDRESS step;     // vklm_args_step
+    VKLM_ADDRESS y;        // f32 [n_heads, head_dim] out
+    VKLM_ADDRESS y8;       // dot8 tier: y in 8 bits out
+    VKLM_ADDRESS partial;  // f32 [n_heads, n_splits, head_dim + 2] scratch
+    VKLM_ADDRESS counter;  // u32 [n_heads], zero between dispatches
     VKLM_U32 n_ctx, group; // group: query heads per kv head
     VKLM_F32 scale;
 };
@@ -165,7 +168,8 @@ struct vklm_args_matmul {
 };
 
 struct vklm_args_rope_kv {
-    VKLM_ADDRESS qkv;  // f32 [n_tokens, (n_heads + 2 * n_kv_heads) * head_dim]; q is rotated in place
+    VKLM_ADDRESS
+    qkv; // f32 [n_tokens, (n_heads + 2 * n_kv_heads) * head_dim]; q is rotated in place
     VKLM_ADDRESS rope; // f32 [n_ctx, head_dim / 2, 2]: cos, sin
     VKLM_ADDRESS k;    // f16 or q8 [n_kv_heads, n_ctx, head_dim] out, n_tokens positions of it
     VKLM_ADDRESS v;    // the same
@@ -204,10 +208,10 @@ struct vklm_args_bench {
 };
 
 struct vklm_args_expert_swiglu {
-    VKLM_ADDRESS table;  // vklm_args_expert [n_experts]
-    VKLM_ADDRESS routes; // vklm_args_route [top_k]
-    VKLM_ADDRESS x;      // f32 [n_cols]
-    VKLM_ADDRESS y;      // f32 [top_k, n_rows] out
+    VKLM_ADDRESS table;    // vklm_args_expert [n_experts]
+    VKLM_ADDRESS routes;   // vklm_args_route [top_k]
+    VKLM_ADDRESS x;        // f32 [n_cols]
+    VKLM_ADDRESS y;        // f32 [top_k, n_rows] out
     VKLM_ADDRESS y8;       // dot8 tier: [top_k] of y in 8 bits out
     VKLM_ADDRESS counters; // with y8: u32 [top_k, n_rows / 32], zero between dispatches
     VKLM_U32 n_rows, n_cols;
@@ -236,7 +240,7 @@ struct vklm_args_router {
 
 struct vklm_args_expert_group {
     VKLM_ADDRESS routes;   // vklm_args_route [n_tokens, top_k]
-    VKLM_ADDRESS dispatch; // u32 [2, 3] out: workgroups of the gate and up, and of the down projection
+    VKLM_ADDRESS dispatch; // u32 [2, 3] out: workgroups of gate and up, and of down
     VKLM_ADDRESS tiles;    // vklm_args_tile [n_tiles] out
     VKLM_ADDRESS entries;  // u32 [n_tokens * top_k] out: grouped row -> token * top_k + slot
     VKLM_ADDRESS places;   // u32 [n_tokens, top_k] out: the grouped row of each

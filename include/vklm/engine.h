@@ -63,14 +63,15 @@ typedef struct vklm_engine_params {
     const char *importance; // a file of vklm_session_write_importance, for packing. Default: none
     const char *packed_folder; // keep packed copies of models here, and use them. Default: nowhere
     bool verify;               // compare a packed model with its checksums
-    unsigned tiers; // mask of VKLM_TIER_*, as far as the device runs them. Default: all it is fast at
-    uint64_t max_device_bytes; // do not use more device memory. Default: what the driver offers
+    unsigned
+        tiers; // mask of VKLM_TIER_*, as far as the device runs them. Default: all it is fast at
+    uint64_t max_device_bytes;   // do not use more device memory. Default: what the driver offers
     const char *pipeline_folder; // keep compiled shaders here between runs. Default: nowhere
     vklm_device_limits limits;   // take the device for a smaller one. Default: it is as it is
     bool no_quirks; // trust the driver: none of the corrections for known troubles of drivers
     vklm_self_test_mode self_test; // a tier that fails is turned off, a device that fails refused
-    bool validation;       // Vulkan validation layers; their messages go to the log
-    bool serial;           // one GPU command at a time, for hunting races: slow, same results
+    bool validation;               // Vulkan validation layers; their messages go to the log
+    bool serial; // one GPU command at a time, for hunting races: slow, same results
     vklm_load_callback progress;
     void *opaque;
 } vklm_engine_params;

@@ -23,7 +23,8 @@ typedef bool (*vklm_prompt_callback)(void *opaque, uint32_t done, uint32_t total
 typedef struct vklm_session_params {
     uint32_t n_ctx; // room for tokens, at most the model's. Default: what the engine planned for
     vklm_sampling_params sampling;
-    bool sample_on_host; // draw on the host also where the device can: the same distribution, slower
+    bool
+        sample_on_host; // draw on the host also where the device can: the same distribution, slower
     vklm_prompt_callback progress;
     void *opaque;
 } vklm_session_params;

@@ -37,7 +37,8 @@ void vklm_string_append(vklm_string *s, const char *data, size_t len)
 {
     if (s->failed)
         return;
-    if (len > SIZE_MAX - s->len - 1 || !vklm_array_grow(&s->data, &s->capacity, s->len + len + 1, 1)) {
+    if (len > SIZE_MAX - s->len - 1 ||
+        !vklm_array_grow(&s->data, &s->capacity, s->len + len + 1, 1)) {
         s->failed = true;
         return;
     }

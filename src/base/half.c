@@ -47,7 +47,8 @@ uint16_t vklm_half_to_f16(float f)
         return (uint16_t)(sign | 0x7E00);
     if (magnitude >= 0x477FF000u) // 65520 and above round to infinity
         return (uint16_t)(sign | 0x7C00);
-    if (magnitude < 0x38800000u) { // below 2^-14: a subnormal; adding 0.5 aligns its last bit at 2^-24
+    if (magnitude <
+        0x38800000u) { // below 2^-14: a subnormal; adding 0.5 aligns its last bit at 2^-24
         uint32_t rounded = bits_of(float_of(magnitude) + 0.5f) - bits_of(0.5f);
         return (uint16_t)(sign | rounded);
     }

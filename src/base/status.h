@@ -16,7 +16,8 @@
 // `return vklm_fail(...)`. Messages: lower case, name the object, wanted and got.
 vklm_status vklm_fail(vklm_status status, const char *format, ...) VKLM_PRINTF(2, 3);
 
-// Puts "prefix: " before the stored sentence and returns `status`: a caller adds the file it was at.
+// Puts "prefix: " before the stored sentence and returns `status`: a caller adds the file it was
+// at.
 vklm_status vklm_fail_prefix(vklm_status status, const char *format, ...) VKLM_PRINTF(2, 3);
 
 // Out of host memory while making `what`.

@@ -102,11 +102,12 @@ static void read_experts(fields *f, vklm_arch *arch)
     arch->n_experts = whole(f, "num_local_experts", 2, VKLM_ARCH_MAX_EXPERTS, 0);
     arch->top_k = whole(f, "num_experts_per_tok", 1, VKLM_ARCH_MAX_TOP_K, 0);
     if (f->status == VKLM_OK && arch->top_k > arch->n_experts)
-        f->status = vklm_fail(VKLM_BAD_FILE,
-                              "%s: num_experts_per_tok is %u, but num_local_experts is %u", f->name,
-                              arch->top_k, arch->n_experts);
+        f->status =
+            vklm_fail(VKLM_BAD_FILE, "%s: num_experts_per_tok is %u, but num_local_experts is %u",
+                      f->name, arch->top_k, arch->n_experts);
     const cJSON *window = find(f, "sliding_window");
-    refuse(f, !absent(window) && !(cJSON_IsNumber(window) && window->valuedouble >= arch->n_positions),
+    refuse(f,
+           !absent(window) && !(cJSON_IsNumber(window) && window->valuedouble >= arch->n_positions),
            "a sliding_window shorter than the context");
 }
 
@@ -193,7 +194,8 @@ static vklm_status parse_object(fields *f, vklm_arch *arch)
     arch->n_heads = whole(f, "num_attention_heads", 1, 4096, 0);
     arch->n_kv_heads =
         whole(f, "num_key_value_heads", 1, 4096, is_mixtral(arch) ? 8 : arch->n_heads);
-    arch->head_dim = whole(f, "head_dim", 8, 256, arch->n_heads ? arch->n_hidden / arch->n_heads : 0);
+    arch->head_dim =
+        whole(f, "head_dim", 8, 256, arch->n_heads ? arch->n_hidden / arch->n_heads : 0);
     arch->n_positions =
         whole(f, "max_position_embeddings", 1, 1 << 24, is_mixtral(arch) ? 131072 : 2048);
     read_experts(f, arch);

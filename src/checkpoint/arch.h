@@ -17,7 +17,8 @@ typedef struct {
     uint32_t n_intermediate; // width of the MLP, or of each expert's
     uint32_t n_layers;
     uint32_t n_heads, n_kv_heads, head_dim;
-    uint32_t n_experts, top_k; // MLPs of a layer, and how many of them a token uses; 0, 0: one MLP for all
+    uint32_t n_experts,
+        top_k; // MLPs of a layer, and how many of them a token uses; 0, 0: one MLP for all
     uint32_t n_positions; // the longest context the model was trained for
     float rms_eps;
     double rope_theta;
@@ -57,8 +58,8 @@ enum { VKLM_TENSOR_NAME_BYTES = 128 };
 
 bool vklm_tensor_per_layer(vklm_tensor_role role);
 
-// How many tensors of a role each layer has (or the model, for those that are not per layer): 0, 1, or
-// the number of experts.
+// How many tensors of a role each layer has (or the model, for those that are not per layer): 0, 1,
+// or the number of experts.
 uint32_t vklm_tensor_count(const vklm_arch *arch, vklm_tensor_role role);
 
 // The name in a checkpoint, such as "model.layers.3.self_attn.q_proj.weight".

@@ -166,8 +166,8 @@ static void print_shape(vklm_string *s, const uint64_t *shape, uint32_t n_dims)
     vklm_string_append(s, "]", 1);
 }
 
-static vklm_status check_shape(const vklm_tensor_info *info, const char *path, const uint64_t *shape,
-                               uint32_t n_dims)
+static vklm_status check_shape(const vklm_tensor_info *info, const char *path,
+                               const uint64_t *shape, uint32_t n_dims)
 {
     if (info->n_dims != n_dims || memcmp(info->shape, shape, n_dims * sizeof *shape) != 0) {
         vklm_string wanted = {0}, found = {0};
@@ -258,7 +258,8 @@ static vklm_status check_tensor(vklm_checkpoint *c, const char *folder, vklm_ten
     return check_shape(tensor.info, path, shape, n_dims);
 }
 
-// A role's tensor stands in the file: not so for a tied lm_head (a copy of it may, and is not used).
+// A role's tensor stands in the file: not so for a tied lm_head (a copy of it may, and is not
+// used).
 static bool is_stored(const vklm_arch *arch, vklm_tensor_role role)
 {
     return role != VKLM_TENSOR_LM_HEAD || !arch->tied;

@@ -178,8 +178,8 @@ vklm_status vklm_session_logits(vklm_session *session, const float **out_logits)
     if (session->logits_at == VKLM_LOGITS_ON_DEVICE)
         status = vklm_decode_plan_fetch(&session->decode, &session->logits);
     else if (session->logits_at == VKLM_LOGITS_LOST)
-        status = vklm_decode_plan_run(&session->decode, session->tokens[n - 1], n - 1,
-                                      &session->logits);
+        status =
+            vklm_decode_plan_run(&session->decode, session->tokens[n - 1], n - 1, &session->logits);
     if (status != VKLM_OK)
         return status;
     session->logits_at = VKLM_LOGITS_ON_HOST;

@@ -1,5 +1,5 @@
-// gpu/coop_matrix.h: VK_KHR_cooperative_matrix as its specification states it, for Vulkan headers that
-// are older than the extension (before 1.3.255).
+// gpu/coop_matrix.h: VK_KHR_cooperative_matrix as its specification states it, for Vulkan headers
+// that are older than the extension (before 1.3.255).
 #ifndef VKLM_GPU_COOP_MATRIX_H
 #define VKLM_GPU_COOP_MATRIX_H
 

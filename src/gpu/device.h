@@ -12,8 +12,8 @@ typedef struct {
     unsigned tiers;
     bool tune_as_gpu; // a CPU device gets a GPU's variants, so that these can be tested without one
     vklm_device_limits limits; // take the device for a smaller one
-    bool serial;             // a full barrier after every command: results must not change
-    const char *cache_folder; // where compiled pipelines are kept between runs; NULL: nowhere
+    bool serial;               // a full barrier after every command: results must not change
+    const char *cache_folder;  // where compiled pipelines are kept between runs; NULL: nowhere
     // Nothing will run: pipelines are only built, and pipeline_stats.h tells about them where the
     // driver does. Drivers without hardware can do that and no more.
     bool dry;

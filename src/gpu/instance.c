@@ -73,9 +73,9 @@ static vklm_status create_instance(vklm_gpu_instance *instance, bool validation)
         return status;
     volkLoadInstance(instance->vk);
     if (validation)
-        status = vklm_vk_check(vkCreateDebugUtilsMessengerEXT(instance->vk, &messenger, NULL,
-                                                              &instance->messenger),
-                               "vkCreateDebugUtilsMessengerEXT");
+        status = vklm_vk_check(
+            vkCreateDebugUtilsMessengerEXT(instance->vk, &messenger, NULL, &instance->messenger),
+            "vkCreateDebugUtilsMessengerEXT");
     return status;
 }
 

@@ -26,9 +26,9 @@ const vklm_gpu_caps *vklm_gpu_instance_caps(const vklm_gpu_instance *instance, s
 // in the log.
 unsigned vklm_gpu_instance_messages(const vklm_gpu_instance *instance);
 
-// Picks a device: `wanted` is its index ("0"), a part of its name (any case), or NULL for the best one:
-// discrete before integrated before virtual before CPU, then more memory. VKLM_NOT_FOUND lists what
-// there is; VKLM_UNSUPPORTED says what the device lacks.
+// Picks a device: `wanted` is its index ("0"), a part of its name (any case), or NULL for the best
+// one: discrete before integrated before virtual before CPU, then more memory. VKLM_NOT_FOUND lists
+// what there is; VKLM_UNSUPPORTED says what the device lacks.
 vklm_status vklm_gpu_instance_select(const vklm_gpu_instance *instance, const char *wanted,
                                      size_t *out_index);
 

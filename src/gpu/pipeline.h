@@ -1,7 +1,7 @@
 // gpu/pipeline.h: compute pipelines, built on first use and kept; private to this folder.
 //
-// A pipeline is named by a shader and its specialization constants. Compiled code is also kept on disk,
-// one file per device and driver, written whole or not at all, and ignored when damaged.
+// A pipeline is named by a shader and its specialization constants. Compiled code is also kept on
+// disk, one file per device and driver, written whole or not at all, and ignored when damaged.
 #ifndef VKLM_GPU_PIPELINE_H
 #define VKLM_GPU_PIPELINE_H
 

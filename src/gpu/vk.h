@@ -1,7 +1,7 @@
 // gpu/vk.h: Vulkan for the files of this folder, and for nobody else.
 //
-// Function pointers come from volk. Every Vulkan call that can fail goes through vklm_vk_check, which
-// turns a VkResult into a vklm_status and a sentence.
+// Function pointers come from volk. Every Vulkan call that can fail goes through vklm_vk_check,
+// which turns a VkResult into a vklm_status and a sentence.
 #ifndef VKLM_GPU_VK_H
 #define VKLM_GPU_VK_H
 

@@ -14,8 +14,8 @@ enum {
 };
 
 typedef struct {
-    vklm_gpu_slot step, tokens, x, xn, qkv, heads, gate_up, mlp, logits, partial, counters, settings, counts, list,
-        candidates, kv_row, kv_counters;
+    vklm_gpu_slot step, tokens, x, xn, qkv, heads, gate_up, mlp, logits, partial, counters,
+        settings, counts, list, candidates, kv_row, kv_counters;
     vklm_gpu_slot routes, expert_out, dispatch, tiles, entries, places, status; // with experts
     vklm_gpu_slot xn8, heads8, mlp8, mlp_counters; // of the dot8 tier; 0 bytes: not there
 } slots;
@@ -120,8 +120,8 @@ vklm_status vklm_activations_bytes(const vklm_gpu_caps *caps, const vklm_arch *a
     return status;
 }
 
-// The counters start at zero; every kernel that uses one leaves it so. The status word is zero unless a
-// router failed.
+// The counters start at zero; every kernel that uses one leaves it so. The status word is zero
+// unless a router failed.
 static vklm_status clear_counters(vklm_gpu_device *device, const vklm_activations *a)
 {
     vklm_gpu_cmd *cmd;
@@ -177,15 +177,27 @@ vklm_status vklm_activations_init(vklm_gpu_device *device, const vklm_arch *arch
         vklm_gpu_view *view;
         vklm_gpu_slot slot;
     } views[] = {
-        {&out->step, s.step},       {&out->tokens, s.tokens}, {&out->x, s.x},
-        {&out->xn, s.xn},           {&out->qkv, s.qkv},       {&out->heads, s.heads},
-        {&out->gate_up, s.gate_up}, {&out->mlp, s.mlp},       {&out->logits, s.logits},
-        {&out->partial, s.partial}, {&out->counters, s.counters},
-        {&out->settings, s.settings}, {&out->counts, s.counts},
-        {&out->list, s.list}, {&out->candidates, s.candidates},
-        {&out->kv_row, s.kv_row}, {&out->kv_counters, s.kv_counters},
-        {&out->xn8, s.xn8}, {&out->heads8, s.heads8},
-        {&out->mlp8, s.mlp8}, {&out->mlp_counters, s.mlp_counters},
+        {&out->step, s.step},
+        {&out->tokens, s.tokens},
+        {&out->x, s.x},
+        {&out->xn, s.xn},
+        {&out->qkv, s.qkv},
+        {&out->heads, s.heads},
+        {&out->gate_up, s.gate_up},
+        {&out->mlp, s.mlp},
+        {&out->logits, s.logits},
+        {&out->partial, s.partial},
+        {&out->counters, s.counters},
+        {&out->settings, s.settings},
+        {&out->counts, s.counts},
+        {&out->list, s.list},
+        {&out->candidates, s.candidates},
+        {&out->kv_row, s.kv_row},
+        {&out->kv_counters, s.kv_counters},
+        {&out->xn8, s.xn8},
+        {&out->heads8, s.heads8},
+        {&out->mlp8, s.mlp8},
+        {&out->mlp_counters, s.mlp_counters},
     };
     for (size_t i = 0; i < sizeof views / sizeof *views; i++)
         if (views[i].slot.bytes > 0)
@@ -198,13 +210,13 @@ vklm_status vklm_activations_init(vklm_gpu_device *device, const vklm_arch *arch
         status = vklm_gpu_buffer_create(device, VKLM_GPU_MEMORY_READBACK,
                                         out->logits.bytes + sizeof(uint32_t), &out->readback);
     if (status == VKLM_OK)
-        status = vklm_gpu_buffer_create(device, VKLM_GPU_MEMORY_UPLOAD,
-                                        out->settings.bytes + out->counts.bytes,
-                                        &out->sampling_upload);
+        status =
+            vklm_gpu_buffer_create(device, VKLM_GPU_MEMORY_UPLOAD,
+                                   out->settings.bytes + out->counts.bytes, &out->sampling_upload);
     if (status == VKLM_OK)
-        status = vklm_gpu_buffer_create(device, VKLM_GPU_MEMORY_READBACK,
-                                        SAMPLED_SLOTS * sizeof(struct vklm_args_sampled),
-                                        &out->sampled);
+        status =
+            vklm_gpu_buffer_create(device, VKLM_GPU_MEMORY_READBACK,
+                                   SAMPLED_SLOTS * sizeof(struct vklm_args_sampled), &out->sampled);
     if (status == VKLM_OK)
         status = clear_counters(device, out);
     if (status != VKLM_OK)
@@ -240,10 +252,11 @@ vklm_status vklm_activations_check_status(vklm_gpu_device *device, const vklm_ac
     vklm_status status = clear_counters(device, a);
     if (status != VKLM_OK)
         return status;
-    return vklm_fail(VKLM_BAD_FILE,
-                     "layer %u: the router's scores are not finite numbers; the weights are damaged, "
-                     "or the device computes wrongly",
-                     bad - 1);
+    return vklm_fail(
+        VKLM_BAD_FILE,
+        "layer %u: the router's scores are not finite numbers; the weights are damaged, "
+        "or the device computes wrongly",
+        bad - 1);
 }
 
 vklm_gpu_view vklm_activations_floats(vklm_gpu_view view, uint64_t first, uint64_t n)

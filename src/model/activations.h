@@ -22,18 +22,19 @@ typedef struct {
     vklm_gpu_view gate_up;   // f32 [max_tokens, 2 * n_intermediate]
     vklm_gpu_view mlp;       // f32 [max_tokens, n_intermediate]
     // Of models with experts; gate_up and mlp then have max_tokens * top_k rows:
-    vklm_gpu_view routes;    // vklm_args_route [max_tokens, top_k]
+    vklm_gpu_view routes;     // vklm_args_route [max_tokens, top_k]
     vklm_gpu_view expert_out; // f32 [max_tokens * top_k, n_hidden]
     vklm_expert_groups groups;
-    vklm_gpu_view status;    // u32: 1 + the first layer whose router failed; 0: none did
-    vklm_gpu_view logits;    // f32 [max_logit_rows, n_vocab]
-    vklm_gpu_view partial;   // attention_decode's splits
-    vklm_gpu_view counters;  // u32 [n_heads + 1], zero between dispatches; the last is matvec_residual's
-                             // and sample's
-    vklm_gpu_view settings;  // vklm_args_sampling
-    vklm_gpu_view counts;    // u32 [n_vocab]: which ids occurred, and how often they were generated
+    vklm_gpu_view status;   // u32: 1 + the first layer whose router failed; 0: none did
+    vklm_gpu_view logits;   // f32 [max_logit_rows, n_vocab]
+    vklm_gpu_view partial;  // attention_decode's splits
+    vklm_gpu_view counters; // u32 [n_heads + 1], zero between dispatches; the last is
+                            // matvec_residual's and sample's
+    vklm_gpu_view settings; // vklm_args_sampling
+    vklm_gpu_view counts;   // u32 [n_vocab]: which ids occurred, and how often they were generated
     vklm_gpu_view list, candidates; // sample's
-    vklm_gpu_view kv_row;      // f32 [2 n_kv_heads, head_dim]: keys and values on their way to a q8 cache
+    vklm_gpu_view
+        kv_row; // f32 [2 n_kv_heads, head_dim]: keys and values on their way to a q8 cache
     vklm_gpu_view kv_counters; // u32 [2 n_kv_heads], zero between dispatches
     // Of the dot8 tier, one token's inputs in 8 bits (ops/input8.h); NULL buffers: not there.
     vklm_gpu_view xn8, heads8;  // [n_hidden], [n_heads * head_dim]
@@ -45,7 +46,7 @@ typedef struct {
     vklm_gpu_buffer *upload;   // host → step, tokens
     vklm_gpu_buffer *readback; // logits, and behind them status → host
     vklm_gpu_buffer *sampling_upload; // host → settings, counts
-    vklm_gpu_buffer *sampled;         // vklm_args_sampled [slots], written by sample, read by the host
+    vklm_gpu_buffer *sampled; // vklm_args_sampled [slots], written by sample, read by the host
 } vklm_activations;
 
 // Device bytes of the buffers, for the memory plan.
@@ -59,8 +60,8 @@ void vklm_activations_finish(vklm_activations *activations); // takes a zeroed o
 // Records the copy of the status word to the host, where there is one.
 void vklm_activations_record_status(vklm_gpu_cmd *cmd, const vklm_activations *activations);
 
-// After that copy has run: VKLM_BAD_FILE, naming the layer, when a router had no finite scores. The word is then
-// cleared.
+// After that copy has run: VKLM_BAD_FILE, naming the layer, when a router had no finite scores. The
+// word is then cleared.
 vklm_status vklm_activations_check_status(vklm_gpu_device *device,
                                           const vklm_activations *activations);
 

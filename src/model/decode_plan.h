@@ -15,8 +15,8 @@ typedef struct {
     const vklm_weights *weights;
     const vklm_kv_cache *kv;
     const vklm_activations *activations;
-    vklm_gpu_view tap; // optional: f32 [n_layers + 1, n_hidden], the residual stream after the
-                       // embedding and after each layer, for tests
+    vklm_gpu_view tap;   // optional: f32 [n_layers + 1, n_hidden], the residual stream after the
+                         // embedding and after each layer, for tests
     vklm_gpu_cmd *run;   // the host's step, one token, its logits to the host
     vklm_gpu_cmd *fetch; // the logits to the host
     vklm_gpu_cmd *draw;  // the host's step, settings and counts; one draw from the logits

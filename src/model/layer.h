@@ -7,8 +7,9 @@
 #include "model/kv_cache.h"
 #include "model/weights.h"
 
-// On entry a->x holds the residual stream and a->xn its RMSNorm with this layer's attn_norm; on exit x
-// holds the next one and xn its RMSNorm with next_norm (the next layer's attn_norm, or the final norm).
+// On entry a->x holds the residual stream and a->xn its RMSNorm with this layer's attn_norm; on
+// exit x holds the next one and xn its RMSNorm with next_norm (the next layer's attn_norm, or the
+// final norm).
 
 // One token at a->step's position: five dispatches.
 void vklm_layer_decode_record(vklm_gpu_cmd *cmd, const vklm_weights *weights, uint32_t layer,

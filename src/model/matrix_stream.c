@@ -93,7 +93,8 @@ vklm_status vklm_matrix_stream(const vklm_planned_matrix *matrix, const vklm_che
     s.rows_per_piece = fit < matrix->n_rows ? (uint32_t)fit : matrix->n_rows;
     uint32_t at = 0;
     for (vklm_tensor_role role = matrix->first; role <= matrix->last; role++) {
-        vklm_tensor tensor = vklm_checkpoint_expert_tensor(checkpoint, role, matrix->layer, matrix->expert);
+        vklm_tensor tensor =
+            vklm_checkpoint_expert_tensor(checkpoint, role, matrix->layer, matrix->expert);
         const uint32_t n_rows = (uint32_t)tensor.info->shape[0];
         for (uint32_t first = 0; first < n_rows && status == VKLM_OK; first += s.rows_per_piece) {
             uint32_t n = n_rows - first < s.rows_per_piece ? n_rows - first : s.rows_per_piece;

@@ -15,16 +15,16 @@ typedef struct {
     const vklm_prefill_params *params;
     const uint32_t *tokens; // of the whole run
     uint32_t total;
-    uint32_t first, n;  // the chunk, within the run
-    uint32_t position;  // of the chunk's first token
+    uint32_t first, n; // the chunk, within the run
+    uint32_t position; // of the chunk's first token
 } chunk;
 
 vklm_status vklm_prefill_init(vklm_gpu_device *device, const vklm_weights *weights,
                               const vklm_kv_cache *kv, const vklm_activations *activations,
                               vklm_prefill *out_prefill)
 {
-    *out_prefill = (vklm_prefill){
-        .device = device, .weights = weights, .kv = kv, .activations = activations};
+    *out_prefill =
+        (vklm_prefill){.device = device, .weights = weights, .kv = kv, .activations = activations};
     vklm_pace_init(vklm_gpu_device_caps(device), &out_prefill->pace);
     vklm_status status = vklm_gpu_cmd_create(device, NULL, &out_prefill->cmds[0]);
     if (status == VKLM_OK)
@@ -88,10 +88,10 @@ static void tap(vklm_gpu_cmd *cmd, const chunk *c, uint32_t row)
     if (!c->params->tap.buffer)
         return;
     const uint64_t width = c->prefill->weights->arch.n_hidden;
-    vklm_gpu_cmd_copy(cmd, "tap", vklm_activations_floats(c->prefill->activations->x, 0, c->n * width),
-                      vklm_activations_floats(c->params->tap,
-                                              ((uint64_t)row * c->total + c->first) * width,
-                                              c->n * width));
+    vklm_gpu_cmd_copy(
+        cmd, "tap", vklm_activations_floats(c->prefill->activations->x, 0, c->n * width),
+        vklm_activations_floats(c->params->tap, ((uint64_t)row * c->total + c->first) * width,
+                                c->n * width));
 }
 
 static void tap_routes(vklm_gpu_cmd *cmd, const chunk *c, uint32_t layer)
@@ -99,10 +99,10 @@ static void tap_routes(vklm_gpu_cmd *cmd, const chunk *c, uint32_t layer)
     if (!c->params->routes.buffer)
         return;
     const uint64_t row = c->prefill->weights->arch.top_k * sizeof(struct vklm_args_route);
-    vklm_gpu_cmd_copy(cmd, "routes",
-                      vklm_gpu_view_part(c->prefill->activations->routes, 0, c->n * row),
-                      vklm_gpu_view_part(c->params->routes,
-                                         ((uint64_t)layer * c->total + c->first) * row, c->n * row));
+    vklm_gpu_cmd_copy(
+        cmd, "routes", vklm_gpu_view_part(c->prefill->activations->routes, 0, c->n * row),
+        vklm_gpu_view_part(c->params->routes, ((uint64_t)layer * c->total + c->first) * row,
+                           c->n * row));
 }
 
 static void record_embedding(vklm_gpu_cmd *cmd, const chunk *c)
@@ -209,11 +209,9 @@ static vklm_status run_logits(const chunk *c, uint32_t row, uint32_t n)
         vklm_op_matvec_record(
             cmd, &(vklm_op_matvec){.label = "lm_head", .weight = lm_head, .x = xn, .y = logits});
     else
-        vklm_op_matmul_record(cmd, &(vklm_op_matmul){.label = "lm_head",
-                                                     .weight = lm_head,
-                                                     .x = xn,
-                                                     .y = logits,
-                                                     .n_tokens = n});
+        vklm_op_matmul_record(
+            cmd, &(vklm_op_matmul){
+                     .label = "lm_head", .weight = lm_head, .x = xn, .y = logits, .n_tokens = n});
     vklm_gpu_cmd_copy(cmd, "logits", logits,
                       vklm_gpu_view_part(vklm_gpu_buffer_view(a->readback), 0, logits.bytes));
     status = submit(p, 0);
@@ -221,7 +219,8 @@ static vklm_status run_logits(const chunk *c, uint32_t row, uint32_t n)
         status = drain(p);
     if (status != VKLM_OK)
         return status;
-    return c->params->logits(c->params->opaque, c->first + row, n, vklm_gpu_buffer_map(a->readback));
+    return c->params->logits(c->params->opaque, c->first + row, n,
+                             vklm_gpu_buffer_map(a->readback));
 }
 
 static vklm_status run_chunk(const chunk *c)

@@ -85,8 +85,8 @@ static vklm_status plan_vector(vklm_weights_plan *p, vklm_tensor_role role, uint
 {
     uint64_t shape[2];
     vklm_tensor_shape(&p->arch, role, shape);
-    *out = (vklm_planned_vector){
-        .role = role, .layer = layer, .n = (uint32_t)(shape[0] * shape[1])};
+    *out =
+        (vklm_planned_vector){.role = role, .layer = layer, .n = (uint32_t)(shape[0] * shape[1])};
     if (p->source->packed) {
         char name[VKLM_TENSOR_NAME_BYTES];
         const vklm_tensor_info *info;

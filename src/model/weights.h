@@ -17,11 +17,11 @@ typedef struct {
     vklm_weight out;         // [n_hidden, n_heads * head_dim]
     vklm_gpu_view mlp_norm;  // f32 [n_hidden]
     // Of models without experts:
-    vklm_weight gate_up;     // [2 * n_intermediate, n_hidden]
-    vklm_weight down;        // [n_hidden, n_intermediate]
+    vklm_weight gate_up; // [2 * n_intermediate, n_hidden]
+    vklm_weight down;    // [n_hidden, n_intermediate]
     // Of models with experts:
-    vklm_gpu_view router;    // f32 [n_experts, n_hidden]
-    vklm_experts experts;    // each with a gate_up and a down, where expert_table says
+    vklm_gpu_view router; // f32 [n_experts, n_hidden]
+    vklm_experts experts; // each with a gate_up and a down, where expert_table says
 } vklm_layer_weights;
 
 typedef struct {

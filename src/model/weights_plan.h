@@ -53,9 +53,9 @@ void vklm_planned_matrix_name(const vklm_planned_matrix *matrix,
 uint32_t vklm_weights_plan_mlps(const vklm_weights_plan *plan);
 
 // Something that is done to every weight, in the order in which a forward pass needs them. The
-// results go into the weights; a tied lm_head is not visited. What is done to the experts' matrices gives
-// addresses, one row of the table for each: `table` [n_experts] takes those of a layer. NULL: nobody
-// asks for them.
+// results go into the weights; a tied lm_head is not visited. What is done to the experts' matrices
+// gives addresses, one row of the table for each: `table` [n_experts] takes those of a layer. NULL:
+// nobody asks for them.
 typedef struct {
     vklm_status (*matrix)(void *opaque, const vklm_planned_matrix *matrix, vklm_weight *out);
     vklm_status (*vector)(void *opaque, const vklm_planned_vector *vector, vklm_gpu_view *out);

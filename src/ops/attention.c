@@ -61,8 +61,8 @@ void vklm_op_attention_decode_record(vklm_gpu_cmd *cmd, const vklm_op_attention_
                           });
 }
 
-// Where the driver counts loop iterations and then leaves the loop, as if it had ended. Finding that a
-// loop is over counts too.
+// Where the driver counts loop iterations and then leaves the loop, as if it had ended. Finding
+// that a loop is over counts too.
 static bool check_loops(vklm_gpu_cmd *cmd, const vklm_gpu_caps *caps, vklm_tune_prefill_tile tile,
                         const vklm_op_attention_prefill *op)
 {

@@ -13,8 +13,8 @@ enum { VKLM_OP_SAMPLE_MAX_TOP_K = 256 };
 
 // logits: f32 [n_vocab]; counts: u32 [n_vocab]; settings: vklm_args_sampling; step: vklm_args_step;
 // list: vklm_op_sample_scratch bytes, its first two words zero before and after; counter: u32, zero
-// before and after; sampled: vklm_args_sampled [n], a ring, of which step.slot % n is written (it is
-// never read, so it may be host memory); candidates: [VKLM_SAMPLE_MOST] pairs of u32 id and f32
+// before and after; sampled: vklm_args_sampled [n], a ring, of which step.slot % n is written (it
+// is never read, so it may be host memory); candidates: [VKLM_SAMPLE_MOST] pairs of u32 id and f32
 // probability, those of the last draw in ascending order of id
 typedef struct {
     vklm_gpu_view logits, counts, settings, step, list, counter, sampled, candidates;

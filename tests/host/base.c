@@ -23,10 +23,10 @@ Test(utf8, finds_the_first_bad_byte)
         {"a\0b", 3, 3},
         {"日本", 6, 6},
         {"\xF0\x9F\x98\x80", 4, 4},
-        {"a\xC0\x80", 3, 1},         // overlong
-        {"\xED\xA0\x80", 3, 0},      // surrogate
-        {"\xF4\x90\x80\x80", 4, 0},  // above U+10FFFF
-        {"ab\xE6\x97", 4, 2},        // cut off
+        {"a\xC0\x80", 3, 1},        // overlong
+        {"\xED\xA0\x80", 3, 0},     // surrogate
+        {"\xF4\x90\x80\x80", 4, 0}, // above U+10FFFF
+        {"ab\xE6\x97", 4, 2},       // cut off
         {"\x80", 1, 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)

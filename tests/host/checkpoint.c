@@ -24,11 +24,12 @@ static char *make_file(const char *json, uint64_t claimed, size_t data_bytes, si
 Test(safetensors, reads_a_good_header)
 {
     size_t size;
-    char *file = make_file("{\"__metadata__\":{\"format\":\"pt\"},"
-                           "\"b\":{\"dtype\":\"BF16\",\"shape\":[2,3],\"data_offsets\":[8,20]},"
-                           "\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},"
-                           "\"empty\":{\"dtype\":\"F16\",\"shape\":[0,5],\"data_offsets\":[8,8]}}   ",
-                           0, 20, &size);
+    char *file =
+        make_file("{\"__metadata__\":{\"format\":\"pt\"},"
+                  "\"b\":{\"dtype\":\"BF16\",\"shape\":[2,3],\"data_offsets\":[8,20]},"
+                  "\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},"
+                  "\"empty\":{\"dtype\":\"F16\",\"shape\":[0,5],\"data_offsets\":[8,8]}}   ",
+                  0, 20, &size);
     vklm_safetensors header;
     cr_assert_eq(vklm_safetensors_parse((unsigned char *)file, size, "f", &header), VKLM_OK, "%s",
                  vklm_error_message());
@@ -59,13 +60,15 @@ Test(safetensors, refuses_bad_headers)
         {"\xFF\xFE", 0, 0, "UTF-8"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", 0, 7, "truncated"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,4]}}", 0, 8, "wants 8 bytes"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,0]}}", 0, 8, "pair of offsets"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,0]}}", 0, 8,
+         "pair of offsets"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0]}}", 0, 8, "pair of offsets"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[-2],\"data_offsets\":[0,8]}}", 0, 8, "sizes"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1.5],\"data_offsets\":[0,8]}}", 0, 8, "sizes"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296,16],\"data_offsets\":[0,8]}}", 0, 8,
-         "sizes"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,2],\"data_offsets\":[0,8]}}", 0, 8, "dimensions"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296,16],\"data_offsets\":[0,8]}}",
+         0, 8, "sizes"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,2],\"data_offsets\":[0,8]}}", 0, 8,
+         "dimensions"},
         {"{\"a\":{\"dtype\":\"F64\",\"shape\":[1],\"data_offsets\":[0,8]}}", 0, 8, "dtype F64"},
         {"{\"a\":{\"shape\":[2],\"data_offsets\":[0,8]}}", 0, 8, "no dtype"},
         {"{\"a\":7}", 0, 8, "no dtype"},
@@ -80,15 +83,16 @@ Test(safetensors, refuses_bad_headers)
         size_t size;
         char *file = make_file(cases[i].json, cases[i].claimed, cases[i].data_bytes, &size);
         vklm_safetensors header;
-        cr_expect_neq(vklm_safetensors_parse((unsigned char *)file, size, "name.st", &header), VKLM_OK,
-                      "case %zu", i);
+        cr_expect_neq(vklm_safetensors_parse((unsigned char *)file, size, "name.st", &header),
+                      VKLM_OK, "case %zu", i);
         cr_expect(strstr(vklm_error_message(), cases[i].says) &&
                       strstr(vklm_error_message(), "name.st"),
                   "case %zu says: %s", i, vklm_error_message());
         free(file);
     }
     vklm_safetensors header;
-    cr_expect_eq(vklm_safetensors_parse((const unsigned char *)"abc", 3, "f", &header), VKLM_BAD_FILE);
+    cr_expect_eq(vklm_safetensors_parse((const unsigned char *)"abc", 3, "f", &header),
+                 VKLM_BAD_FILE);
     cr_expect_eq(vklm_safetensors_parse(NULL, 0, "f", &header), VKLM_BAD_FILE);
 }
 
@@ -96,12 +100,14 @@ Test(safetensors, refuses_bad_headers)
 Test(safetensors, refuses_every_truncation)
 {
     size_t size;
-    char *file = make_file("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", 0, 8, &size);
+    char *file =
+        make_file("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", 0, 8, &size);
     for (size_t n = 0; n < size; n++) {
         unsigned char *prefix = malloc(n ? n : 1);
         memcpy(prefix, file, n);
         vklm_safetensors header;
-        cr_expect_eq(vklm_safetensors_parse(prefix, n, "f", &header), VKLM_BAD_FILE, "%zu bytes", n);
+        cr_expect_eq(vklm_safetensors_parse(prefix, n, "f", &header), VKLM_BAD_FILE, "%zu bytes",
+                     n);
         free(prefix);
     }
     free(file);
@@ -118,8 +124,8 @@ Test(safetensors, writes_what_it_reads)
     char data[60] = {0};
     vklm_string_append(&s, data, sizeof data);
     vklm_safetensors header;
-    cr_assert_eq(vklm_safetensors_parse((unsigned char *)s.data, s.len, "f", &header), VKLM_OK, "%s",
-                 vklm_error_message());
+    cr_assert_eq(vklm_safetensors_parse((unsigned char *)s.data, s.len, "f", &header), VKLM_OK,
+                 "%s", vklm_error_message());
     const vklm_tensor_info *found = vklm_safetensors_find(&header, name);
     cr_assert(found);
     cr_expect_eq(found->offset, s.len - 60);
@@ -136,17 +142,20 @@ Test(safetensors, writes_what_it_reads)
 Test(arch, counts_the_parameters_of_llm_jp)
 {
     vklm_arch a;
-    const char *small = "{" LLAMA ",\"rope_theta\":10000,\"rope_scaling\":null,\"hidden_act\":\"silu\","
-                        "\"tie_word_embeddings\":false,\"eos_token_id\":2,\"bos_token_id\":1}";
-    cr_assert_eq(vklm_arch_parse(small, strlen(small), "c", &a), VKLM_OK, "%s", vklm_error_message());
+    const char *small =
+        "{" LLAMA ",\"rope_theta\":10000,\"rope_scaling\":null,\"hidden_act\":\"silu\","
+        "\"tie_word_embeddings\":false,\"eos_token_id\":2,\"bos_token_id\":1}";
+    cr_assert_eq(vklm_arch_parse(small, strlen(small), "c", &a), VKLM_OK, "%s",
+                 vklm_error_message());
     cr_expect_eq(vklm_arch_parameters(&a), 1867614208u);
     cr_expect(a.head_dim == 128 && a.n_kv_heads == 16 && a.n_eos == 1 && a.eos_ids[0] == 2);
     cr_expect(a.has_bos && a.bos_id == 1 && !a.tied);
-    const char *big = "{\"architectures\":[\"LlamaForCausalLM\"],\"hidden_size\":5120,"
-                      "\"intermediate_size\":13824,\"num_hidden_layers\":40,\"num_attention_heads\":40,"
-                      "\"num_key_value_heads\":40,\"vocab_size\":99584,\"head_dim\":128,"
-                      "\"rms_norm_eps\":1e-5,\"max_position_embeddings\":4096,\"eos_token_id\":[2,7],"
-                      "\"rope_parameters\":{\"rope_theta\":10000.0,\"rope_type\":\"default\"}}";
+    const char *big =
+        "{\"architectures\":[\"LlamaForCausalLM\"],\"hidden_size\":5120,"
+        "\"intermediate_size\":13824,\"num_hidden_layers\":40,\"num_attention_heads\":40,"
+        "\"num_key_value_heads\":40,\"vocab_size\":99584,\"head_dim\":128,"
+        "\"rms_norm_eps\":1e-5,\"max_position_embeddings\":4096,\"eos_token_id\":[2,7],"
+        "\"rope_parameters\":{\"rope_theta\":10000.0,\"rope_type\":\"default\"}}";
     cr_assert_eq(vklm_arch_parse(big, strlen(big), "c", &a), VKLM_OK, "%s", vklm_error_message());
     cr_expect_eq(vklm_arch_parameters(&a), 13707924480u);
     cr_expect(a.n_eos == 2 && a.eos_ids[1] == 7 && a.rope_theta == 10000);
@@ -154,7 +163,7 @@ Test(arch, counts_the_parameters_of_llm_jp)
 }
 
 #define MIXTRAL                                                                                    \
-    "\"architectures\":[\"MixtralForCausalLM\"],\"hidden_size\":5120,\"intermediate_size\":13824,"  \
+    "\"architectures\":[\"MixtralForCausalLM\"],\"hidden_size\":5120,\"intermediate_size\":13824," \
     "\"num_hidden_layers\":40,\"num_attention_heads\":40,\"num_key_value_heads\":40,"              \
     "\"vocab_size\":99584,\"rms_norm_eps\":1e-5,\"max_position_embeddings\":4096"
 
@@ -178,10 +187,11 @@ Test(arch, counts_the_parameters_of_llm_jp_8x13b)
         cr_expect_str_eq(a.architecture, "MixtralForCausalLM");
     }
     // what the file leaves out is what transformers takes for it
-    const char *bare = "{\"architectures\":[\"MixtralForCausalLM\"],\"hidden_size\":1024,"
-                       "\"intermediate_size\":64,\"num_hidden_layers\":1,\"num_attention_heads\":16,"
-                       "\"vocab_size\":100,\"rms_norm_eps\":1e-5,\"num_local_experts\":64,"
-                       "\"num_experts_per_tok\":8}";
+    const char *bare =
+        "{\"architectures\":[\"MixtralForCausalLM\"],\"hidden_size\":1024,"
+        "\"intermediate_size\":64,\"num_hidden_layers\":1,\"num_attention_heads\":16,"
+        "\"vocab_size\":100,\"rms_norm_eps\":1e-5,\"num_local_experts\":64,"
+        "\"num_experts_per_tok\":8}";
     vklm_arch a;
     cr_assert_eq(vklm_arch_parse(bare, strlen(bare), "c", &a), VKLM_OK, "%s", vklm_error_message());
     cr_expect(a.rope_theta == 1e6 && a.n_kv_heads == 8 && a.n_positions == 131072);
@@ -223,8 +233,8 @@ Test(arch, refuses_what_it_cannot_run)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         vklm_arch a;
-        cr_expect_neq(vklm_arch_parse(cases[i].json, strlen(cases[i].json), "config.json", &a), VKLM_OK,
-                      "case %zu", i);
+        cr_expect_neq(vklm_arch_parse(cases[i].json, strlen(cases[i].json), "config.json", &a),
+                      VKLM_OK, "case %zu", i);
         cr_expect(strstr(vklm_error_message(), cases[i].says), "case %zu says: %s", i,
                   vklm_error_message());
     }
@@ -300,7 +310,8 @@ Test(checkpoint, says_what_is_wrong_with_a_folder)
     cr_expect(strstr(vklm_error_message(), "/nowhere: no such folder"));
 }
 
-// A matrix of an expert is the same whether the file has it alone or among all experts of the layer.
+// A matrix of an expert is the same whether the file has it alone or among all experts of the
+// layer.
 Test(checkpoint, reads_experts_alone_and_together)
 {
     static const char *const names[] = {"random-moe-top4", "random-moe-top1"};
@@ -383,21 +394,28 @@ Test(checkpoint, says_what_is_wrong_with_experts)
     static const struct {
         const char *model, *damage, *says;
     } cases[] = {
-        {"random-moe-hd128", "sed -i s/1.block_sparse_moe.experts.3.w1/1.block_sparse_moe.experts.9.w1/ "
-                             "%s/model.safetensors",
+        {"random-moe-hd128",
+         "sed -i s/1.block_sparse_moe.experts.3.w1/1.block_sparse_moe.experts.9.w1/ "
+         "%s/model.safetensors",
          "tensor model.layers.1.block_sparse_moe.experts.3.w1.weight is missing"},
-        {"random-moe-hd128", "sed -i s/0.block_sparse_moe.gate/9.block_sparse_moe.gate/ "
-                             "%s/model.safetensors",
+        {"random-moe-hd128",
+         "sed -i s/0.block_sparse_moe.gate/9.block_sparse_moe.gate/ "
+         "%s/model.safetensors",
          "tensor model.layers.0.block_sparse_moe.gate.weight is missing"},
-        {"random-moe-hd128", "sed -i 's/\"num_local_experts\": 8/\"num_local_experts\": 7/' %s/config.json",
+        {"random-moe-hd128",
+         "sed -i 's/\"num_local_experts\": 8/\"num_local_experts\": 7/' %s/config.json",
          "gate.weight has shape [8, 128], config.json asks for [7, 128]"},
-        {"random-moe-hd128", "sed -i 's/\"intermediate_size\": 32/\"intermediate_size\": 40/' %s/config.json",
+        {"random-moe-hd128",
+         "sed -i 's/\"intermediate_size\": 32/\"intermediate_size\": 40/' %s/config.json",
          "experts.0.w1.weight has shape [32, 128], config.json asks for [40, 128]"},
-        {"random-moe-hd128", "sed -i 's/\"num_experts_per_tok\": 2/\"num_experts_per_tok\": 9/' %s/config.json",
+        {"random-moe-hd128",
+         "sed -i 's/\"num_experts_per_tok\": 2/\"num_experts_per_tok\": 9/' %s/config.json",
          "num_experts_per_tok"},
-        {"random-moe-top1", "sed -i 's/\"num_local_experts\": 4/\"num_local_experts\": 3/' %s/config.json",
+        {"random-moe-top1",
+         "sed -i 's/\"num_local_experts\": 4/\"num_local_experts\": 3/' %s/config.json",
          "[4, 192, 64], config.json asks for [3, 192, 64]"},
-        {"random-moe-top1", "sed -i s/2.mlp.experts.down_proj/2.mlp.experts.down_prox/ %s/model.safetensors",
+        {"random-moe-top1",
+         "sed -i s/2.mlp.experts.down_proj/2.mlp.experts.down_prox/ %s/model.safetensors",
          "tensor model.layers.2.block_sparse_moe.experts.0.w2.weight is missing"},
         {"random-moe-top1", "sed -i 's/mixtral/llama/; s/Mixtral/Llama/' %s/config.json",
          "tensor model.layers.0.mlp.gate_proj.weight is missing"},

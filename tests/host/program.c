@@ -12,9 +12,9 @@
 
 Test(program, help_and_version)
 {
-    static const char *const commands[] = {"run",    "chat",     "batch",      "score",  "devices",
-                                           "info",   "tokenize", "detokenize", "logits", "plan",
-                                           "pack",   "importance", "synth"};
+    static const char *const commands[] = {"run",  "chat",       "batch",      "score",  "devices",
+                                           "info", "tokenize",   "detokenize", "logits", "plan",
+                                           "pack", "importance", "synth"};
     vklm_shell_expect(2, "usage:", "vklm");
     vklm_shell_expect(2, "no command 'frobnicate'", "vklm frobnicate");
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {

@@ -14,8 +14,8 @@ static void prefill(vklm_lab *lab, uint32_t position)
                                     (const uint32_t[]){1, 1, HEAD, N_CTX, position, 4});
 }
 
-// Lavapipe of Mesa 22.3 ends loops too early at positions past some 10,700: the op refuses there, in
-// a sentence, and is right everywhere else.
+// Lavapipe of Mesa 22.3 ends loops too early at positions past some 10,700: the op refuses there,
+// in a sentence, and is right everywhere else.
 Test(loops, prefill_at_late_positions)
 {
     vklm_lab *lab = vklm_lab_open();

@@ -307,7 +307,8 @@ static void open_rig(const char *folder, rig *r)
     must(vklm_gpu_instance_select(r->instance, NULL, &index));
     must(vklm_gpu_device_open(r->instance, index, &(vklm_gpu_device_params){0}, &r->device));
     must(vklm_gpu_stage_create(r->device, &r->stage));
-    must(vklm_weights_plan_create(&source, VKLM_WEIGHTS_AUTO, vklm_gpu_device_caps(r->device), &plan));
+    must(vklm_weights_plan_create(&source, VKLM_WEIGHTS_AUTO, vklm_gpu_device_caps(r->device),
+                                  &plan));
     must(vklm_weights_load(plan, r->device, NULL, &r->weights));
     vklm_weights_plan_destroy(plan);
     vklm_source_close(&source);

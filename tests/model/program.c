@@ -155,7 +155,8 @@ Test(program, importance_feeds_pack)
 {
     need_device();
     vklm_shell_result r = vklm_shell_run(
-        "d=$(mktemp -d); head -c 900 %s/calibration.txt >$d/t; vklm importance %s -f $d/t --out $d/i && "
+        "d=$(mktemp -d); head -c 900 %s/calibration.txt >$d/t; vklm importance %s -f $d/t --out "
+        "$d/i && "
         "vklm pack %s --weights q4 --importance $d/i --out $d/p && vklm info $d/p --verify >&2 && "
         "vklm run $d/p -p '日本の首都は' --greedy -n 20; s=$?; rm -r $d; exit $s",
         VKLM_TEST_DATA, DEMO, DEMO);
@@ -164,5 +165,6 @@ Test(program, importance_feeds_pack)
     cr_expect(strstr(r.err, "weights         q4"), "%s", r.err);
     vklm_shell_finish(&r);
     vklm_shell_expect(1, "there is no text",
-                      "f=$(mktemp); vklm importance %s -f $f --out /tmp/x; s=$?; rm $f; exit $s", DEMO);
+                      "f=$(mktemp); vklm importance %s -f $f --out /tmp/x; s=$?; rm $f; exit $s",
+                      DEMO);
 }

@@ -126,9 +126,8 @@ Test(session, says_what_is_wrong)
     must(vklm_session_append(session, ids, 50));
     cr_expect_eq(vklm_session_append(session, ids, 1), VKLM_CONTEXT_FULL);
     vklm_session_destroy(session);
-    cr_expect_eq(
-        vklm_session_create(engine, &(vklm_session_params){.n_ctx = 1 << 20}, &session),
-        VKLM_INVALID_ARGUMENT);
+    cr_expect_eq(vklm_session_create(engine, &(vklm_session_params){.n_ctx = 1 << 20}, &session),
+                 VKLM_INVALID_ARGUMENT);
     cr_expect_null(session);
     cr_expect_eq(
         vklm_session_create(engine, &(vklm_session_params){.sampling = {.top_p = 2}}, &session),
@@ -212,7 +211,11 @@ Test(session, device_and_host_draw_alike)
         {.seed = 11},
         {.greedy = true, .repetition_penalty = 1.3f},
         {.seed = 12, .temperature = 3, .top_k = 200, .top_p = 1},
-        {.seed = 13, .top_p = 0.9f, .min_p = 0.05f, .frequency_penalty = 1, .presence_penalty = 0.5f},
+        {.seed = 13,
+         .top_p = 0.9f,
+         .min_p = 0.05f,
+         .frequency_penalty = 1,
+         .presence_penalty = 0.5f},
     };
     uint32_t ids[10];
     make_ids(ids, 10);
@@ -225,8 +228,8 @@ Test(session, device_and_host_draw_alike)
             vklm_stop_reason reason;
             uint32_t n;
             must(vklm_session_create(
-                engine,
-                &(vklm_session_params){.sampling = settings[i], .sample_on_host = host}, &s));
+                engine, &(vklm_session_params){.sampling = settings[i], .sample_on_host = host},
+                &s));
             must(vklm_session_append(s, ids, 10));
             must(vklm_session_generate(s, 20, true, take, &t[host], &reason));
             cr_expect_eq(reason, VKLM_STOP_LENGTH);
@@ -257,7 +260,8 @@ Test(session, what_the_device_cannot_draw_the_host_draws)
     make_ids(ids, 10);
     vklm_engine *engine = open_engine((vklm_engine_params){0});
     vklm_logit_bias bias = {.id = 5, .bias = 100};
-    static const vklm_sampling_params settings[] = {{.seed = 3, .top_k = -1}, {.seed = 3, .top_k = 300}};
+    static const vklm_sampling_params settings[] = {{.seed = 3, .top_k = -1},
+                                                    {.seed = 3, .top_k = 300}};
     for (size_t i = 0; i < 3; i++) {
         vklm_sampling_params params = settings[i % 2];
         params.bias = i == 2 ? &bias : NULL;
@@ -292,8 +296,8 @@ Test(engine, unknown_devices_are_listed)
     vklm_engine *engine;
     vklm_engine_params params = {.model_dir = VKLM_TEST_DATA "/random-gqa", .device = "Voodoo 2"};
     cr_assert_eq(vklm_engine_open(&params, &engine), VKLM_NOT_FOUND);
-    cr_expect(strstr(vklm_error_message(), "Voodoo 2") && strstr(vklm_error_message(), "0: "),
-              "%s", vklm_error_message());
+    cr_expect(strstr(vklm_error_message(), "Voodoo 2") && strstr(vklm_error_message(), "0: "), "%s",
+              vklm_error_message());
     params.device = "99";
     cr_expect_eq(vklm_engine_open(&params, &engine), VKLM_NOT_FOUND);
 }

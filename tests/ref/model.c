@@ -40,8 +40,8 @@ static float *packed_weights(const vklm_source *s, vklm_tensor_role role, uint32
         return values;
     }
     const char *class = vklm_matrix_class_name(packed_as[role].class);
-    if (s->arch.n_experts && (packed_as[role].class == VKLM_MATRIX_GATE_UP ||
-                              packed_as[role].class == VKLM_MATRIX_DOWN))
+    if (s->arch.n_experts &&
+        (packed_as[role].class == VKLM_MATRIX_GATE_UP || packed_as[role].class == VKLM_MATRIX_DOWN))
         snprintf(name, sizeof name, "layers.%u.experts.%u.%s", layer, expert, class);
     else
         snprintf(name, sizeof name, vklm_tensor_per_layer(role) ? "layers.%u.%s" : "%.0u%s", layer,
@@ -97,8 +97,8 @@ static void project(const vklm_source *c, vklm_tensor_role role, uint32_t layer,
     project_expert(c, role, layer, 0, x, n_tokens, y);
 }
 
-static void normalise(const vklm_source *c, vklm_tensor_role role, uint32_t layer,
-                      const double *x, size_t n_tokens, double *y)
+static void normalise(const vklm_source *c, vklm_tensor_role role, uint32_t layer, const double *x,
+                      size_t n_tokens, double *y)
 {
     const vklm_arch *a = &c->arch;
     float *w = weights_of(c, role, layer);
@@ -151,8 +151,7 @@ static void mlp_forward(const vklm_source *c, uint32_t layer, uint32_t expert, s
     project_expert(c, VKLM_TENSOR_DOWN, layer, expert, s->gate, n, added);
 }
 
-static void experts_forward(const vklm_source *c, uint32_t layer, size_t n, double *x,
-                            scratch *s)
+static void experts_forward(const vklm_source *c, uint32_t layer, size_t n, double *x, scratch *s)
 {
     const vklm_arch *a = &c->arch;
     const size_t h = a->n_hidden;
@@ -169,8 +168,8 @@ static void experts_forward(const vklm_source *c, uint32_t layer, size_t n, doub
     }
 }
 
-static void layer_forward(const vklm_source *c, uint32_t layer, size_t n, bool round_kv,
-                          double *x, scratch *s)
+static void layer_forward(const vklm_source *c, uint32_t layer, size_t n, bool round_kv, double *x,
+                          scratch *s)
 {
     const vklm_arch *a = &c->arch;
     normalise(c, VKLM_TENSOR_ATTN_NORM, layer, x, n, s->normed);

@@ -1,7 +1,7 @@
 // ref/ops.h: what the kernels compute, in double precision, in the shortest loops that say it.
 //
-// Each also gives, where errors scale with it, the magnitude of every result: the sum of the absolute
-// values of its terms.
+// Each also gives, where errors scale with it, the magnitude of every result: the sum of the
+// absolute values of its terms.
 #ifndef VKLM_REF_OPS_H
 #define VKLM_REF_OPS_H
 
@@ -18,11 +18,12 @@ void vklm_ref_rmsnorm(const double *x, const float *norm, size_t n, double eps, 
 
 double vklm_ref_silu(double z);
 
-// The k largest of n scores, of equal ones the lower index first, and their softmax: experts, weights [k].
+// The k largest of n scores, of equal ones the lower index first, and their softmax: experts,
+// weights [k].
 void vklm_ref_route(const double *scores, size_t n, size_t k, uint32_t *experts, double *weights);
 
-// Rotates one head in place: elements i and i + n / 2 by position * theta^(-2i / n), the angle rounded to
-// f32 as in Hugging Face's table.
+// Rotates one head in place: elements i and i + n / 2 by position * theta^(-2i / n), the angle
+// rounded to f32 as in Hugging Face's table.
 void vklm_ref_rope(double *head, size_t n, uint32_t position, double theta);
 
 // One query over `length` positions: y[i] = sum_p softmax_p(scale q . k[p]) v[p, i].

@@ -74,7 +74,8 @@ static void add_capabilities(cJSON *o, const vklm_device_info *d)
 static cJSON *to_json(const vklm_device_info *d)
 {
     char version[32];
-    snprintf(version, sizeof version, "%u.%u.%u", d->vulkan_major, d->vulkan_minor, d->vulkan_patch);
+    snprintf(version, sizeof version, "%u.%u.%u", d->vulkan_major, d->vulkan_minor,
+             d->vulkan_patch);
     cJSON *o = cJSON_CreateObject();
     cJSON_AddNumberToObject(o, "index", d->index);
     cJSON_AddStringToObject(o, "name", d->name);

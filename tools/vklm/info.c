@@ -29,8 +29,8 @@ static void print_text(const char *folder, const vklm_model_info *m)
     printf("layers          %u\n", m->n_layers);
     printf("hidden size     %u\n", m->n_hidden);
     if (m->n_experts)
-        printf("experts         %u a layer, %u for each token, of size %u\n", m->n_experts, m->top_k,
-               m->n_intermediate);
+        printf("experts         %u a layer, %u for each token, of size %u\n", m->n_experts,
+               m->top_k, m->n_intermediate);
     else
         printf("MLP size        %u\n", m->n_intermediate);
     printf("heads           %u of %u, %u for keys and values\n", m->n_heads, m->head_dim,

@@ -13,15 +13,18 @@
 
 static const char help[] =
     "usage: vklm logits MODEL --ids \"1 2 3\" --out FILE.safetensors [OPTION...]\n\n"
-    "Computes a text given as token ids and writes the logits after each of them: the f32 tensor 'logits'\n"
+    "Computes a text given as token ids and writes the logits after each of them: the f32 tensor "
+    "'logits'\n"
     "[n_tokens, vocab_size], for comparison with other implementations.\n\n"
     "      --ids IDS           the tokens, separated by spaces or commas\n"
     "      --out FILE          where the logits go\n"
-    "      --router            also which experts each token went to in each layer: the i32 tensor\n"
-    "                          'experts' [n_layers, n_tokens, top_k], and the f32 tensor 'expert_weights'\n" VKLM_MODEL_OPTIONS_HELP;
+    "      --router            also which experts each token went to in each layer: the i32 "
+    "tensor\n"
+    "                          'experts' [n_layers, n_tokens, top_k], and the f32 tensor "
+    "'expert_weights'\n" VKLM_MODEL_OPTIONS_HELP;
 
-static vklm_status write_logits(vklm_engine_params *params, const uint32_t *ids, size_t n, bool router,
-                                const char *path)
+static vklm_status write_logits(vklm_engine_params *params, const uint32_t *ids, size_t n,
+                                bool router, const char *path)
 {
     vklm_engine *engine;
     vklm_session *session = NULL;
