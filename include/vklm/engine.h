@@ -144,6 +144,36 @@ enum { VKLM_PLAN_MAX_INSTEAD = 8 };
 vklm_status vklm_model_plan(const vklm_engine_params *params, vklm_memory_plan *out_plan,
                             vklm_memory_plan *out_instead, size_t *out_n);
 
+// One command of a generated token.
+typedef struct vklm_planned_command {
+    const char *label;                  // "qkv", "attention" …
+    const char *shader;                 // NULL: a copy
+    uint32_t groups[3];                 // workgroups
+    int layer;                          // -1: of none
+    bool barrier;                       // it waits for those before it
+    uint64_t bytes_read, bytes_written; // of device memory, at most
+} vklm_planned_command;
+
+// What the device is asked to do for one token whose id was drawn there, and for the next draw.
+typedef struct vklm_token_plan {
+    uint32_t n_ctx; // tokens whose keys and values are read, the token's own among them
+    vklm_weights_kind weights;
+    vklm_kv_kind kv;
+    uint32_t dispatches;
+    uint32_t barriers; // the one at the beginning among them
+    uint32_t dispatches_per_layer, barriers_per_layer;
+    uint64_t weight_bytes, kv_bytes;    // that are read
+    uint64_t bytes_read, bytes_written; // sums of the commands'
+    vklm_planned_command *commands;     // [n_commands], in order
+    size_t n_commands;
+} vklm_token_plan;
+
+// As the recorder has it: it is run with everything but the device's memory, for a session of
+// params->n_ctx tokens. Weights and KV format are those of vklm_model_plan. Needs a device, for its
+// variants of the kernels; VKLM_NO_DEVICE without.
+vklm_status vklm_model_token_plan(const vklm_engine_params *params, vklm_token_plan *out_plan);
+void vklm_token_plan_finish(vklm_token_plan *plan); // takes a zeroed one
+
 #ifdef __cplusplus
 }
 #endif

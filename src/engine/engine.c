@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/array.h"
+#include "base/bytes.h"
 #include "model/memory_plan.h"
 
 static vklm_status open_device(vklm_engine *e, const vklm_engine_params *params)
@@ -80,10 +81,12 @@ static vklm_status plan_memory(vklm_engine *e, const vklm_engine_params *params,
         return status;
     if (!e->memory.fits)
         return fail_too_large(e, source, &wish);
-    vklm_log(VKLM_LOG_INFO, "%s weights %.2f GiB, %s KV cache %.2f GiB for %u tokens, of %.2f GiB",
-             vklm_weights_kind_name(e->memory.weights), gib(e->memory.weight_bytes),
-             vklm_kv_kind_name(e->memory.kv), gib(e->memory.kv_bytes), e->memory.n_ctx,
-             gib(e->memory.limit_bytes));
+    char weights[VKLM_BYTES_TEXT], kv[VKLM_BYTES_TEXT], limit[VKLM_BYTES_TEXT];
+    vklm_log(VKLM_LOG_INFO, "%s weights %s, %s KV cache %s for %u tokens, of %s",
+             vklm_weights_kind_name(e->memory.weights),
+             vklm_bytes_text(e->memory.weight_bytes, weights), vklm_kv_kind_name(e->memory.kv),
+             vklm_bytes_text(e->memory.kv_bytes, kv), e->memory.n_ctx,
+             vklm_bytes_text(e->memory.limit_bytes, limit));
     return VKLM_OK;
 }
 

@@ -65,7 +65,7 @@ vklm_status vklm_gpu_cmd_create(vklm_gpu_device *device, const vklm_gpu_cmd_para
     cmd->serial = device->serial || (params && params->serial);
     cmd->repeated = params && params->repeated;
     cmd->marked = params && params->marked;
-    cmd->dry = params && params->dry;
+    cmd->dry = device->dry || (params && params->dry);
     if (cmd->dry) {
         *out_cmd = cmd;
         return VKLM_OK;
@@ -149,8 +149,10 @@ void vklm_gpu_cmd_begin(vklm_gpu_cmd *cmd)
     cmd->status = VKLM_OK;
     cmd->n_pending = cmd->n_commands = cmd->n_barriers = 0;
     cmd->n_marks = 0;
-    if (cmd->dry)
+    if (cmd->dry) {
+        barrier_device(cmd); // counted
         return;
+    }
     VkCommandBufferBeginInfo info = {
         .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
         .flags = cmd->repeated ? VK_COMMAND_BUFFER_USAGE_SIMULTANEOUS_USE_BIT : 0,
@@ -185,9 +187,13 @@ static bool hazard(const vklm_gpu_cmd *cmd, const access *accesses, size_t n)
 static void note(vklm_gpu_cmd *cmd, vklm_gpu_command command, const access *accesses, size_t n)
 {
     command.barrier = hazard(cmd, accesses, n);
+    uint64_t bytes[2] = {0};
     for (size_t i = 0; i < n; i++)
-        *(accesses[i].write ? &command.bytes_written : &command.bytes_read) +=
-            accesses[i].view.bytes;
+        bytes[accesses[i].write] += accesses[i].view.bytes;
+    if (!command.bytes_read)
+        command.bytes_read = bytes[0];
+    if (!command.bytes_written)
+        command.bytes_written = bytes[1];
     if (command.barrier)
         barrier_device(cmd);
     if (!vklm_array_grow(&cmd->pending, &cmd->pending_capacity, cmd->n_pending + n,
@@ -234,7 +240,10 @@ void vklm_gpu_cmd_dispatch(vklm_gpu_cmd *cmd, const vklm_gpu_dispatch *d)
     if (cmd->status == VKLM_OK)
         keep_failure(cmd, vklm_gpu_pipeline_get(cmd->device, d->shader, d->constants,
                                                 d->smallest_subgroups, &pipeline));
-    vklm_gpu_command command = {.label = d->label, .shader = d->shader};
+    vklm_gpu_command command = {.label = d->label,
+                                .shader = d->shader,
+                                .bytes_read = d->bytes_read,
+                                .bytes_written = d->bytes_written};
     for (int i = 0; i < 3 && !d->indirect.buffer; i++) {
         command.groups[i] = d->groups[i] ? d->groups[i] : 1;
         if (command.groups[i] > cmd->device->caps.max_workgroup_count[i])
@@ -314,7 +323,7 @@ void vklm_gpu_cmd_mark(vklm_gpu_cmd *cmd)
 
 vklm_status vklm_gpu_cmd_submit(vklm_gpu_cmd *cmd)
 {
-    assert(!cmd->dry);
+    assert(!cmd->dry || cmd->device->dry);
     return vklm_gpu_device_submit(cmd->device, cmd->vk, 1, &cmd->ticket);
 }
 

@@ -44,6 +44,7 @@ typedef struct {
     vklm_gpu_view indirect; // optional: 3 u32 that the device takes instead of groups
     vklm_gpu_view reads[VKLM_GPU_MAX_READS];   // up to the first one without a buffer
     vklm_gpu_view writes[VKLM_GPU_MAX_WRITES]; // read and written counts as written
+    uint64_t bytes_read, bytes_written; // for the plan, where the views do not tell; 0: they do
 } vklm_gpu_dispatch;
 
 // One recorded command, as the plan prints it.
@@ -51,7 +52,7 @@ typedef struct {
     const char *label;
     const char *shader;                 // NULL for copies and fills
     uint32_t groups[3];                 // zeros where the device knows them alone
-    uint64_t bytes_read, bytes_written; // of the views it named
+    uint64_t bytes_read, bytes_written; // of the views it named, or what it said itself
     bool barrier;                       // one stands in front of it
 } vklm_gpu_command;
 
@@ -60,7 +61,8 @@ typedef struct {
     bool marked;   // write timestamps where vklm_gpu_cmd_mark asks for one instead
     bool repeated; // may be submitted again while it runs
     bool serial;   // a full barrier after every command, as on a serial device
-    bool dry;      // build the pipelines and list the commands, record nothing: never submitted
+    bool dry;      // build the pipelines and list the commands, record nothing: never submitted.
+                   // On a dry device every recorder is dry
 } vklm_gpu_cmd_params;
 
 // The device must outlive the recorder. `params` may be NULL.

@@ -14,8 +14,9 @@ typedef struct {
     vklm_device_limits limits; // take the device for a smaller one
     bool serial;               // a full barrier after every command: results must not change
     const char *cache_folder;  // where compiled pipelines are kept between runs; NULL: nowhere
-    // Nothing will run: pipelines are only built, and pipeline_stats.h tells about them where the
-    // driver does. Drivers without hardware can do that and no more.
+    // Nothing will run: pipelines are built, and pipeline_stats.h tells about them where the driver
+    // does; recorders list their commands; buffers have no memory, submits do nothing. Drivers
+    // without hardware can do that and no more.
     bool dry;
 } vklm_gpu_device_params;
 

@@ -116,7 +116,7 @@ vklm_status vklm_gpu_buffer_create(vklm_gpu_device *device, vklm_gpu_memory_clas
         return vklm_fail_memory("a buffer");
     b->device = device;
     b->bytes = bytes;
-    if (memory == VKLM_GPU_MEMORY_NONE) {
+    if (memory == VKLM_GPU_MEMORY_NONE || device->dry) {
         *out_buffer = b;
         return VKLM_OK;
     }

@@ -34,7 +34,8 @@ typedef struct {
 
 enum { VKLM_GPU_ALIGNMENT = 256 }; // of every slot in a slab
 
-// A buffer with memory of its own. VKLM_OUT_OF_DEVICE_MEMORY carries the numbers.
+// A buffer with memory of its own; on a dry device without. VKLM_OUT_OF_DEVICE_MEMORY carries the
+// numbers.
 vklm_status vklm_gpu_buffer_create(vklm_gpu_device *device, vklm_gpu_memory_class memory,
                                    uint64_t bytes, vklm_gpu_buffer **out_buffer);
 void vklm_gpu_buffer_destroy(vklm_gpu_buffer *buffer); // takes NULL

@@ -20,7 +20,7 @@ static void tap(const vklm_decode_plan *p, vklm_gpu_cmd *cmd, uint32_t row)
 }
 
 // The token and the position in the step buffer, to its logits.
-static void record_token(const vklm_decode_plan *p, vklm_gpu_cmd *cmd)
+static void record_token(vklm_decode_plan *p, vklm_gpu_cmd *cmd)
 {
     const vklm_weights *w = p->weights;
     const vklm_activations *a = p->activations;
@@ -39,10 +39,14 @@ static void record_token(const vklm_decode_plan *p, vklm_gpu_cmd *cmd)
                                   .eps = arch->rms_eps,
                               });
     tap(p, cmd, 0);
+    size_t n;
+    vklm_gpu_cmd_commands(cmd, &p->first_layer_command);
     for (uint32_t layer = 0; layer < arch->n_layers; layer++) {
         vklm_layer_decode_record(cmd, w, layer, p->kv, a, vklm_layer_next_norm(w, layer));
         tap(p, cmd, layer + 1);
     }
+    vklm_gpu_cmd_commands(cmd, &n);
+    p->n_layer_commands = (n - p->first_layer_command) / arch->n_layers;
     vklm_op_matvec_record(
         cmd, &(vklm_op_matvec){
                  .label = "lm_head", .weight = &w->lm_head, .x = xn, .x8 = xn8, .y = logits_of(p)});
@@ -98,7 +102,7 @@ static void record_settings(const vklm_decode_plan *p, vklm_gpu_cmd *cmd)
 // draw, the fetch.
 enum { STEP = 1, SETTINGS = 2, TOKEN = 4, SAMPLE = 8, FETCH = 16 };
 
-static vklm_status record(const vklm_decode_plan *p, unsigned parts, vklm_gpu_cmd **out_cmd)
+static vklm_status record(vklm_decode_plan *p, unsigned parts, vklm_gpu_cmd **out_cmd)
 {
     vklm_status status = vklm_gpu_cmd_create(
         p->device, &(vklm_gpu_cmd_params){.repeated = !(parts & STEP)}, out_cmd);

@@ -21,6 +21,8 @@ typedef struct {
     vklm_gpu_cmd *fetch; // the logits to the host
     vklm_gpu_cmd *draw;  // the host's step, settings and counts; one draw from the logits
     vklm_gpu_cmd *chain; // one token, one draw
+    // Of chain's commands: which is the first of the layers', and how many each layer has.
+    size_t first_layer_command, n_layer_commands;
 } vklm_decode_plan;
 
 // Records. What the plan points to must outlive it.

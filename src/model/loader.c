@@ -63,12 +63,7 @@ static vklm_status send_packed(loader *l, const vklm_tensor_info *info, vklm_gpu
 static vklm_status load_matrix(void *opaque, const vklm_planned_matrix *m, vklm_weight *out)
 {
     loader *l = opaque;
-    *out = (vklm_weight){
-        .data = vklm_gpu_arena_view(l->arena, m->slot),
-        .format = m->format,
-        .n_rows = m->n_rows,
-        .n_cols = m->n_cols,
-    };
+    *out = vklm_planned_matrix_weight(m, l->arena);
     l->to = out->data;
     if (l->plan->source->packed) {
         char name[VKLM_MATRIX_NAME_BYTES];
@@ -134,17 +129,11 @@ static vklm_status load_rope(loader *l, vklm_gpu_view *out)
     return status;
 }
 
-static vklm_gpu_view expert_rows(const loader *l, uint32_t layer)
-{
-    const uint64_t bytes = l->plan->arch.n_experts * sizeof(struct vklm_args_expert);
-    return vklm_gpu_view_part(vklm_gpu_arena_view(l->arena, l->plan->expert_table), layer * bytes,
-                              bytes);
-}
-
 static vklm_status load_table(void *opaque, uint32_t layer, const struct vklm_args_expert *rows)
 {
     loader *l = opaque;
-    return vklm_gpu_stage_upload(l->stage, rows, expert_rows(l, layer));
+    return vklm_gpu_stage_upload(l->stage, rows,
+                                 vklm_weights_plan_expert_rows(l->plan, l->arena, layer));
 }
 
 static vklm_status load_all(loader *l, vklm_weights *w)
@@ -155,7 +144,7 @@ static vklm_status load_all(loader *l, vklm_weights *w)
     if (arch->n_experts)
         w->expert_table = vklm_gpu_arena_view(l->arena, l->plan->expert_table);
     for (uint32_t i = 0; arch->n_experts && i < arch->n_layers; i++)
-        w->layers[i].experts.table = expert_rows(l, i);
+        w->layers[i].experts.table = vklm_weights_plan_expert_rows(l->plan, l->arena, i);
     vklm_status status = vklm_weights_plan_visit(l->plan, &visitor, w);
     if (arch->tied)
         w->lm_head = w->embed;

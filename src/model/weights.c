@@ -292,6 +292,62 @@ vklm_status vklm_weights_create(const vklm_weights_plan *plan, vklm_weights **ou
     return (*out_weights)->layers ? VKLM_OK : vklm_fail_memory("the weights");
 }
 
+vklm_weight vklm_planned_matrix_weight(const vklm_planned_matrix *m, const vklm_gpu_arena *arena)
+{
+    return (vklm_weight){
+        .data = vklm_gpu_arena_view(arena, m->slot),
+        .format = m->format,
+        .n_rows = m->n_rows,
+        .n_cols = m->n_cols,
+    };
+}
+
+vklm_gpu_view vklm_weights_plan_expert_rows(const vklm_weights_plan *plan,
+                                            const vklm_gpu_arena *arena, uint32_t layer)
+{
+    const uint64_t bytes = plan->arch.n_experts * sizeof(struct vklm_args_expert);
+    return vklm_gpu_view_part(vklm_gpu_arena_view(arena, plan->expert_table), layer * bytes, bytes);
+}
+
+static vklm_status view_matrix(void *opaque, const vklm_planned_matrix *m, vklm_weight *out)
+{
+    *out = vklm_planned_matrix_weight(m, opaque);
+    return VKLM_OK;
+}
+
+static vklm_status view_vector(void *opaque, const vklm_planned_vector *v, vklm_gpu_view *out)
+{
+    *out = vklm_gpu_arena_view(opaque, v->slot);
+    return VKLM_OK;
+}
+
+vklm_status vklm_weights_place(const vklm_weights_plan *plan, vklm_gpu_device *device,
+                               vklm_weights **out_weights)
+{
+    *out_weights = NULL;
+    vklm_weights *w;
+    vklm_status status = vklm_weights_create(plan, &w);
+    if (status == VKLM_OK)
+        status = vklm_gpu_arena_create(device, &plan->layout, &w->arena);
+    if (status == VKLM_OK)
+        status = vklm_weights_plan_visit(plan,
+                                         &(vklm_weights_visitor){.matrix = view_matrix,
+                                                                 .vector = view_vector,
+                                                                 .opaque = w->arena},
+                                         w);
+    if (status != VKLM_OK) {
+        vklm_weights_destroy(w);
+        return status;
+    }
+    for (uint32_t i = 0; plan->arch.n_experts && i < plan->arch.n_layers; i++)
+        w->layers[i].experts.table = vklm_weights_plan_expert_rows(plan, w->arena, i);
+    if (plan->arch.tied)
+        w->lm_head = w->embed;
+    w->rope = vklm_gpu_arena_view(w->arena, plan->rope);
+    *out_weights = w;
+    return VKLM_OK;
+}
+
 void vklm_weights_destroy(vklm_weights *weights)
 {
     if (!weights)

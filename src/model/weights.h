@@ -63,6 +63,11 @@ typedef struct {
 vklm_status vklm_weights_load(const vklm_weights_plan *plan, vklm_gpu_device *device,
                               const vklm_load_params *params, vklm_weights **out_weights);
 
+// The same without the data: every view is where the load would put it. On a dry device, for
+// recorders that only list what they would do.
+vklm_status vklm_weights_place(const vklm_weights_plan *plan, vklm_gpu_device *device,
+                               vklm_weights **out_weights);
+
 // The structure without memory, for loader.c and packer.c.
 vklm_status vklm_weights_create(const vklm_weights_plan *plan, vklm_weights **out_weights);
 void vklm_weights_destroy(vklm_weights *weights); // takes NULL

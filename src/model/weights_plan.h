@@ -49,6 +49,14 @@ enum { VKLM_MATRIX_NAME_BYTES = 64 };
 void vklm_planned_matrix_name(const vklm_planned_matrix *matrix,
                               char out_name[VKLM_MATRIX_NAME_BYTES]);
 
+// Where it lies in the plan's arena.
+vklm_weight vklm_planned_matrix_weight(const vklm_planned_matrix *matrix,
+                                       const vklm_gpu_arena *arena);
+
+// The experts' addresses of a layer: a part of the table.
+vklm_gpu_view vklm_weights_plan_expert_rows(const vklm_weights_plan *plan,
+                                            const vklm_gpu_arena *arena, uint32_t layer);
+
 // MLPs of a layer: the experts, or one.
 uint32_t vklm_weights_plan_mlps(const vklm_weights_plan *plan);
 

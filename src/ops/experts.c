@@ -59,6 +59,9 @@ void vklm_op_expert_swiglu_record(vklm_gpu_cmd *cmd, const vklm_op_expert_swiglu
             .groups = {ceil_div(args.n_rows, tuning.matvec_rows / 2), e->top_k},
             .reads = {e->table, op->routes, in.x},
             .writes = {op->y, op->y8, op->counters},
+            .bytes_read = e->top_k * vklm_format_bytes(e->gate_up_format, 2 * e->n_intermediate,
+                                                       e->n_hidden) +
+                          e->table.bytes + op->routes.bytes + in.x.bytes,
         });
 }
 
@@ -83,17 +86,21 @@ void vklm_op_expert_down_record(vklm_gpu_cmd *cmd, const vklm_op_expert_down *op
         .n_cols = e->n_intermediate,
         .eps = op->eps,
     };
-    vklm_gpu_cmd_dispatch(cmd, &(vklm_gpu_dispatch){
-                                   .label = "experts down",
-                                   .shader = in.shader,
-                                   .constants = {tuning.matvec_lanes, 0, tuning.matvec_rows, 0, 0,
-                                                 0, e->top_k, op->yn8.buffer != NULL},
-                                   .args = &args,
-                                   .args_bytes = sizeof args,
-                                   .groups = {ceil_div(args.n_rows, tuning.matvec_rows)},
-                                   .reads = {e->table, op->routes, in.x, op->norm},
-                                   .writes = {op->y, op->yn, op->counter, op->yn8},
-                               });
+    vklm_gpu_cmd_dispatch(
+        cmd, &(vklm_gpu_dispatch){
+                 .label = "experts down",
+                 .shader = in.shader,
+                 .constants = {tuning.matvec_lanes, 0, tuning.matvec_rows, 0, 0, 0, e->top_k,
+                               op->yn8.buffer != NULL},
+                 .args = &args,
+                 .args_bytes = sizeof args,
+                 .groups = {ceil_div(args.n_rows, tuning.matvec_rows)},
+                 .reads = {e->table, op->routes, in.x, op->norm},
+                 .writes = {op->y, op->yn, op->counter, op->yn8},
+                 .bytes_read =
+                     e->top_k * vklm_format_bytes(e->down_format, e->n_hidden, e->n_intermediate) +
+                     e->table.bytes + op->routes.bytes + in.x.bytes + op->norm.bytes,
+             });
 }
 
 uint32_t vklm_op_expert_tiles(const vklm_gpu_caps *caps, uint32_t n_tokens, uint32_t n_experts,

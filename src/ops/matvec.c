@@ -165,14 +165,20 @@ void vklm_op_matvec_qkv_record(vklm_gpu_cmd *cmd, const vklm_op_matvec_qkv *op)
         .head_dim = op->head_dim,
         .n_ctx = op->n_ctx,
     };
-    vklm_gpu_cmd_dispatch(cmd, &(vklm_gpu_dispatch){
-                                   .label = op->label,
-                                   .shader = in.shader,
-                                   .constants = {tuning.matvec_lanes, 0, 4},
-                                   .args = &args,
-                                   .args_bytes = sizeof args,
-                                   .groups = {w->n_rows / 4},
-                                   .reads = {w->data, in.x, op->step, op->rope},
-                                   .writes = {op->q, op->k, op->v, op->scratch, op->counters},
-                               });
+    vklm_gpu_cmd_dispatch(
+        cmd, &(vklm_gpu_dispatch){
+                 .label = op->label,
+                 .shader = in.shader,
+                 .constants = {tuning.matvec_lanes, 0, 4},
+                 .args = &args,
+                 .args_bytes = sizeof args,
+                 .groups = {w->n_rows / 4},
+                 .reads = {w->data, in.x, op->step, op->rope},
+                 .writes = {op->q, op->k, op->v, op->scratch, op->counters},
+                 // of rope one row, of the cache one position
+                 .bytes_read =
+                     w->data.bytes + in.x.bytes + op->step.bytes + op->head_dim * sizeof(float),
+                 .bytes_written = op->q.bytes + (op->k.bytes + op->v.bytes) / op->n_ctx +
+                                  op->scratch.bytes + op->counters.bytes,
+             });
 }

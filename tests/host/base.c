@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/array.h"
+#include "base/bytes.h"
 #include "base/file.h"
 #include "base/half.h"
 #include "base/json.h"
@@ -141,4 +142,20 @@ Test(rng, philox_known_answers)
     for (uint64_t i = 0; i < 1000000; i++)
         sum += (double)vklm_rng_uniform(7, i);
     cr_expect(fabs(sum / 1e6 - 0.5) < 0.0015, "the mean is %g", sum / 1e6);
+}
+
+Test(bytes, are_readable)
+{
+    static const struct {
+        uint64_t bytes;
+        const char *text;
+    } cases[] = {{0, "0.00 KiB"},
+                 {512, "0.50 KiB"},
+                 {1 << 20, "1.00 MiB"},
+                 {3731570688, "3.48 GiB"},
+                 {UINT64_MAX, "17179869184.00 GiB"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[VKLM_BYTES_TEXT];
+        cr_expect_str_eq(vklm_bytes_text(cases[i].bytes, text), cases[i].text);
+    }
 }

@@ -135,6 +135,31 @@ Test(program, says_what_is_wrong_with_the_device)
     vklm_shell_finish(&r);
 }
 
+// What a token costs, for people and for programs.
+Test(program, plans_a_token)
+{
+    need_device();
+    vklm_shell_result r = vklm_shell_run("vklm plan --commands %s --ctx 100 --weights q8", DEMO);
+    cr_expect_eq(r.status, 0, "%s", r.err);
+    cr_expect(strstr(r.out, "5 a layer") && strstr(r.out, "attention out"), "%s", r.out);
+    vklm_shell_finish(&r);
+    r = vklm_shell_run("vklm plan --commands %s --ctx 100 --kv f16 --json", DEMO);
+    cJSON *o = cJSON_Parse(r.out);
+    cr_assert(o, "%s%s", r.out, r.err);
+    static const char *const keys[] = {"dispatches", "barriers", "dispatches_per_layer",
+                                       "barriers_per_layer", "weight_bytes"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        cr_expect(cJSON_GetNumberValue(cJSON_GetObjectItem(o, keys[i])) > 0, "%s", keys[i]);
+    // 2 layers of 4 heads of 64, k and v in 2 bytes
+    cr_expect_eq(cJSON_GetNumberValue(cJSON_GetObjectItem(o, "kv_bytes")), 2 * 2 * 256 * 2 * 100);
+    const cJSON *ops = cJSON_GetObjectItem(o, "ops");
+    cr_expect_eq(cJSON_GetArraySize(ops), 2 * 5 + 3);
+    cr_expect_str_eq(cJSON_GetStringValue(cJSON_GetObjectItem(cJSON_GetArrayItem(ops, 1), "op")),
+                     "qkv");
+    cJSON_Delete(o);
+    vklm_shell_finish(&r);
+}
+
 // The pipeline cache is written, used, and ignored when damaged.
 Test(program, damaged_pipeline_caches_are_ignored)
 {
