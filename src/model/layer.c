@@ -189,7 +189,7 @@ void vklm_layer_decode_record(vklm_gpu_cmd *cmd, const vklm_weights *weights, ui
 }
 
 static void prefill_mlp(vklm_gpu_cmd *cmd, const vklm_weights *weights, uint32_t layer,
-                        const vklm_activations *a, uint32_t n_tokens)
+                        const vklm_activations *a, uint32_t n_tokens, bool alone)
 {
     const vklm_arch *arch = &weights->arch;
     const vklm_layer_weights *w = &weights->layers[layer];
@@ -203,7 +203,8 @@ static void prefill_mlp(vklm_gpu_cmd *cmd, const vklm_weights *weights, uint32_t
                                                  .weight = &w->gate_up,
                                                  .x = xn,
                                                  .y = gate_up,
-                                                 .n_tokens = n_tokens});
+                                                 .n_tokens = n_tokens,
+                                                 .alone = alone});
     vklm_op_swiglu_record(cmd, &(vklm_op_swiglu){.gate_up = gate_up,
                                                  .y = mlp,
                                                  .n_tokens = n_tokens,
@@ -215,7 +216,8 @@ static void prefill_mlp(vklm_gpu_cmd *cmd, const vklm_weights *weights, uint32_t
                                .x = mlp,
                                .y = vklm_activations_floats(a->x, 0, n * arch->n_hidden),
                                .n_tokens = n_tokens,
-                               .add = true});
+                               .add = true,
+                               .alone = alone});
 }
 
 // Every token is top_k rows of the grouped tensors, which lie expert by expert.
@@ -262,7 +264,8 @@ static void prefill_experts(vklm_gpu_cmd *cmd, const vklm_weights *weights, uint
 
 void vklm_layer_prefill_record(vklm_gpu_cmd *cmd, const vklm_weights *weights, uint32_t layer,
                                const vklm_kv_cache *kv, const vklm_activations *a,
-                               vklm_gpu_view next_norm, uint32_t n_tokens, uint32_t position)
+                               vklm_gpu_view next_norm, uint32_t n_tokens, uint32_t position,
+                               bool alone)
 {
     const vklm_arch *arch = &weights->arch;
     const vklm_layer_weights *w = &weights->layers[layer];
@@ -275,9 +278,12 @@ void vklm_layer_prefill_record(vklm_gpu_cmd *cmd, const vklm_weights *weights, u
     vklm_gpu_view heads = vklm_activations_floats(a->heads, 0, n * n_q);
 
     vklm_importance_sums_record(cmd, a->sums, layer, VKLM_MATRIX_QKV, xn, n_tokens);
-    vklm_op_matmul_record(
-        cmd, &(vklm_op_matmul){
-                 .label = "qkv", .weight = &w->qkv, .x = xn, .y = qkv, .n_tokens = n_tokens});
+    vklm_op_matmul_record(cmd, &(vklm_op_matmul){.label = "qkv",
+                                                 .weight = &w->qkv,
+                                                 .x = xn,
+                                                 .y = qkv,
+                                                 .n_tokens = n_tokens,
+                                                 .alone = alone});
     vklm_op_rope_kv_record(cmd, &(vklm_op_rope_kv){
                                     .qkv = qkv,
                                     .rope = weights->rope,
@@ -310,7 +316,8 @@ void vklm_layer_prefill_record(vklm_gpu_cmd *cmd, const vklm_weights *weights, u
                                                  .x = heads,
                                                  .y = x,
                                                  .n_tokens = n_tokens,
-                                                 .add = true});
+                                                 .add = true,
+                                                 .alone = alone});
     vklm_op_rmsnorm_record(cmd, &(vklm_op_rmsnorm){.x = x,
                                                    .norm = w->mlp_norm,
                                                    .y = xn,
@@ -320,7 +327,7 @@ void vklm_layer_prefill_record(vklm_gpu_cmd *cmd, const vklm_weights *weights, u
     if (arch->n_experts)
         prefill_experts(cmd, weights, layer, a, n_tokens);
     else
-        prefill_mlp(cmd, weights, layer, a, n_tokens);
+        prefill_mlp(cmd, weights, layer, a, n_tokens, alone);
     vklm_op_rmsnorm_record(cmd, &(vklm_op_rmsnorm){.x = x,
                                                    .norm = next_norm,
                                                    .y = xn,

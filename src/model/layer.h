@@ -16,10 +16,12 @@ void vklm_layer_decode_record(vklm_gpu_cmd *cmd, const vklm_weights *weights, ui
                               const vklm_kv_cache *kv, const vklm_activations *a,
                               vklm_gpu_view next_norm);
 
-// n_tokens tokens from `position` on, one per row.
+// n_tokens tokens from `position` on, one per row. `alone`: they are no part of a longer prompt
+// (vklm_op_matmul.alone).
 void vklm_layer_prefill_record(vklm_gpu_cmd *cmd, const vklm_weights *weights, uint32_t layer,
                                const vklm_kv_cache *kv, const vklm_activations *a,
-                               vklm_gpu_view next_norm, uint32_t n_tokens, uint32_t position);
+                               vklm_gpu_view next_norm, uint32_t n_tokens, uint32_t position,
+                               bool alone);
 
 // a->xn in 8 bits, where the dot8 tier has it and the weights are packed; otherwise no view.
 vklm_gpu_view vklm_layer_xn8(const vklm_weights *weights, const vklm_activations *a);

@@ -176,7 +176,8 @@ static vklm_status run_layers(const chunk *c)
             record_embedding(cmd, c);
         for (uint32_t layer = first; layer < first + step; layer++) {
             vklm_layer_prefill_record(cmd, w, layer, p->kv, p->activations,
-                                      vklm_layer_next_norm(w, layer), c->n, c->position);
+                                      vklm_layer_next_norm(w, layer), c->n, c->position,
+                                      c->n == c->total);
             tap(cmd, c, layer + 1);
             tap_routes(cmd, c, layer);
         }
@@ -210,8 +211,12 @@ static vklm_status run_logits(const chunk *c, uint32_t row, uint32_t n)
             cmd, &(vklm_op_matvec){.label = "lm_head", .weight = lm_head, .x = xn, .y = logits});
     else
         vklm_op_matmul_record(
-            cmd, &(vklm_op_matmul){
-                     .label = "lm_head", .weight = lm_head, .x = xn, .y = logits, .n_tokens = n});
+            cmd, &(vklm_op_matmul){.label = "lm_head",
+                                   .weight = lm_head,
+                                   .x = xn,
+                                   .y = logits,
+                                   .n_tokens = n,
+                                   .alone = true}); // rows are rows, however many at a time
     vklm_gpu_cmd_copy(cmd, "logits", logits,
                       vklm_gpu_view_part(vklm_gpu_buffer_view(a->readback), 0, logits.bytes));
     status = submit(p, 0);

@@ -27,6 +27,27 @@ static void record_base(vklm_gpu_cmd *cmd, const vklm_op_matmul *op,
                           });
 }
 
+static void record_columns(vklm_gpu_cmd *cmd, const vklm_op_matmul *op,
+                           const struct vklm_args_matmul *args)
+{
+    const vklm_weight *w = op->weight;
+    vklm_tuning tuning = vklm_tune_select(vklm_gpu_device_caps(vklm_gpu_cmd_device(cmd)));
+    // More workgroups than one dimension has (65535 is the guaranteed least).
+    uint32_t workgroups = ceil_div(w->n_rows, tuning.columns_rows),
+             height = ceil_div(workgroups, 65535);
+    vklm_gpu_cmd_dispatch(
+        cmd, &(vklm_gpu_dispatch){
+                 .label = op->label,
+                 .shader = vklm_tune_shader(VKLM_FAMILY_MATVEC_COLUMNS, w->format),
+                 .constants = {tuning.matvec_lanes, 0, tuning.columns_rows, op->n_tokens, op->add},
+                 .args = args,
+                 .args_bytes = sizeof *args,
+                 .groups = {ceil_div(workgroups, height), height},
+                 .reads = {w->data, op->x},
+                 .writes = {op->y},
+             });
+}
+
 static void record_coop(vklm_gpu_cmd *cmd, const vklm_op_matmul *op,
                         const struct vklm_args_matmul *args, const vklm_tune_coop *t)
 {
@@ -63,6 +84,10 @@ void vklm_op_matmul_record(vklm_gpu_cmd *cmd, const vklm_op_matmul *op)
         .n_cols = w->n_cols,
         .n_tokens = op->n_tokens,
     };
+    if (op->alone && op->n_tokens <= VKLM_OP_MATMUL_FEW) {
+        record_columns(cmd, op, &args);
+        return;
+    }
     const vklm_gpu_caps *caps = vklm_gpu_device_caps(vklm_gpu_cmd_device(cmd));
     vklm_tune_coop coop = vklm_tune_matmul_coop(caps, w->format, w->n_rows, op->n_tokens);
     if (coop.shader)

@@ -14,7 +14,13 @@ typedef struct {
     vklm_gpu_view x, y;
     uint32_t n_tokens;
     bool add;
+    // These are all tokens there are, not the rest of a longer prompt. Up to VKLM_OP_MATMUL_FEW of
+    // them are then multiplied as columns, each block of weights read once: the rest of a prompt is
+    // not, so that results do not depend on how it was cut.
+    bool alone;
 } vklm_op_matmul;
+
+enum { VKLM_OP_MATMUL_FEW = 8 };
 
 void vklm_op_matmul_record(vklm_gpu_cmd *cmd, const vklm_op_matmul *op);
 

@@ -14,6 +14,7 @@ const char *vklm_tune_shader(vklm_family family, vklm_format format)
         [VKLM_FAMILY_MATVEC_QKV_KVQ8] = FORMATS(matvec_qkv_kvq8),
         [VKLM_FAMILY_MATVEC_SWIGLU] = FORMATS(matvec_swiglu),
         [VKLM_FAMILY_MATVEC_RESIDUAL] = FORMATS(matvec_residual),
+        [VKLM_FAMILY_MATVEC_COLUMNS] = FORMATS(matvec_columns),
         [VKLM_FAMILY_MATMUL] = FORMATS(matmul),
         [VKLM_FAMILY_EMBED] = FORMATS(embed),
         [VKLM_FAMILY_EXPERT_SWIGLU] = FORMATS(expert_swiglu),
@@ -53,11 +54,11 @@ static const struct {
     uint32_t max_subgroup; // applies to devices with a subgroup size of at most this
     vklm_tuning tuning;
 } table[] = {
-    // cpu, sub,   lanes rows row elem sample att chunk tile   chunk
-    {true, 128, {0, 4, 0, 64, 64, 0, 128, 64, 64, 128}},
-    {false, 16, {32, 4, 128, 64, 256, 64, 128, 64, 64, 128}},
-    {false, 32, {32, 4, 128, 64, 256, 64, 128, 64, 64, 256}},
-    {false, 128, {64, 4, 128, 64, 256, 64, 128, 64, 64, 256}},
+    // cpu, sub, lanes rows columns' row elem sample att chunk tile   chunk
+    {true, 128, {0, 4, 2, 0, 64, 64, 0, 128, 64, 64, 128}},
+    {false, 16, {32, 4, 2, 128, 64, 256, 64, 128, 64, 64, 128}},
+    {false, 32, {32, 4, 2, 128, 64, 256, 64, 128, 64, 64, 256}},
+    {false, 128, {64, 4, 2, 128, 64, 256, 64, 128, 64, 64, 256}},
 };
 
 vklm_tuning vklm_tune_select(const vklm_gpu_caps *caps)

@@ -14,6 +14,7 @@ typedef enum {
     VKLM_FAMILY_MATVEC_QKV_KVQ8,
     VKLM_FAMILY_MATVEC_SWIGLU,
     VKLM_FAMILY_MATVEC_RESIDUAL,
+    VKLM_FAMILY_MATVEC_COLUMNS,
     VKLM_FAMILY_MATMUL,
     VKLM_FAMILY_EMBED,
     VKLM_FAMILY_EXPERT_SWIGLU,
@@ -33,6 +34,7 @@ bool vklm_tune_dot8(const vklm_gpu_caps *caps, vklm_format format, uint32_t n_co
 typedef struct {
     uint32_t matvec_lanes;           // invocations per workgroup of the matvec kernels
     uint32_t matvec_rows;            // rows per workgroup (the qkv kernel has 4)
+    uint32_t columns_rows;           // of matvec_columns
     uint32_t row_lanes;              // invocations per row of embed and rmsnorm
     uint32_t element_lanes;          // of the element-wise kernels
     uint32_t sample_lanes;           // of sample

@@ -5,10 +5,19 @@
 const vklm_case_family *const *vklm_case_families(size_t *out_n)
 {
     static const vklm_case_family *const families[] = {
-        &vklm_case_embed,           &vklm_case_matvec_qkv,    &vklm_case_attention_decode,
-        &vklm_case_matvec_residual, &vklm_case_matvec_swiglu, &vklm_case_matvec,
-        &vklm_case_matmul,          &vklm_case_rope_kv,       &vklm_case_attention_prefill,
-        &vklm_case_rmsnorm,         &vklm_case_swiglu,        &vklm_case_sample,
+        &vklm_case_embed,
+        &vklm_case_matvec_qkv,
+        &vklm_case_attention_decode,
+        &vklm_case_matvec_residual,
+        &vklm_case_matvec_swiglu,
+        &vklm_case_matvec,
+        &vklm_case_matvec_columns,
+        &vklm_case_matmul,
+        &vklm_case_rope_kv,
+        &vklm_case_attention_prefill,
+        &vklm_case_rmsnorm,
+        &vklm_case_swiglu,
+        &vklm_case_sample,
         &vklm_case_column_squares,
     };
     *out_n = sizeof families / sizeof *families;

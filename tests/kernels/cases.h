@@ -56,7 +56,8 @@ double vklm_case_weight_bytes(vklm_format format, uint32_t n_rows, uint32_t n_co
 
 extern const vklm_case_family vklm_case_attention_decode, vklm_case_attention_prefill,
     vklm_case_column_squares, vklm_case_embed, vklm_case_matmul, vklm_case_matvec,
-    vklm_case_matvec_qkv, vklm_case_matvec_residual, vklm_case_matvec_swiglu, vklm_case_rmsnorm,
-    vklm_case_rope_kv, vklm_case_sample, vklm_case_swiglu;
+    vklm_case_matvec_columns, vklm_case_matvec_qkv, vklm_case_matvec_residual,
+    vklm_case_matvec_swiglu, vklm_case_rmsnorm, vklm_case_rope_kv, vklm_case_sample,
+    vklm_case_swiglu;
 
 #endif

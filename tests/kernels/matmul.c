@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "kernels/cases.h"
 #include "ops/column_squares.h"
@@ -24,8 +25,22 @@ static void record_matmul(vklm_gpu_cmd *cmd, const void *op)
     vklm_op_matmul_record(cmd, op);
 }
 
+// A token's bits do not depend on how many are multiplied with it. `got` is overwritten.
+static void check_first_alone(vklm_lab *lab, const vklm_op_matmul *all, const float *got)
+{
+    const size_t bytes = all->weight->n_rows * sizeof(float);
+    float *before = malloc(bytes);
+    memcpy(before, got, bytes);
+    vklm_op_matmul one = *all;
+    one.n_tokens = 1;
+    vklm_lab_run(lab, record_matmul, &one);
+    vklm_lab_require(memcmp(before, got, bytes) == 0, "%u tokens: the first one differs alone",
+                     all->n_tokens);
+    free(before);
+}
+
 static void check_matmul(vklm_lab *lab, vklm_format format, uint32_t n_tokens, uint32_t n_rows,
-                         uint32_t n_cols, bool add)
+                         uint32_t n_cols, bool add, bool alone)
 {
     const size_t n = (size_t)n_tokens * n_rows, n_x = (size_t)n_tokens * n_cols;
     // Of a long prompt not every token is computed again in double precision: all of 16, and of
@@ -43,13 +58,14 @@ static void check_matmul(vklm_lab *lab, vklm_format format, uint32_t n_tokens, u
                          .x = vklm_lab_input(lab, x, n_x * sizeof *x),
                          .y = vklm_lab_output(lab, add ? old : NULL, n),
                          .n_tokens = n_tokens,
-                         .add = add};
+                         .add = add,
+                         .alone = alone};
     vklm_lab_run(lab, record_matmul, &op);
     double *xd = to_double(x, n_x);
     const float *got = vklm_lab_read(lab, op.y);
     char what[96];
-    snprintf(what, sizeof what, "matmul %s %u tokens, %ux%u%s", vklm_format_name(format), n_tokens,
-             n_rows, n_cols, add ? ", added" : "");
+    snprintf(what, sizeof what, "%s %s %u tokens, %ux%u%s", alone ? "columns" : "matmul",
+             vklm_format_name(format), n_tokens, n_rows, n_cols, add ? ", added" : "");
     // One accumulator runs over all columns: n_cols roundings of products and sums; a packed value
     // is rounded on its way.
     const double factor = n_cols + (vklm_format_is_packed(format) ? 4 : 2);
@@ -64,13 +80,20 @@ static void check_matmul(vklm_lab *lab, vklm_format format, uint32_t n_tokens, u
     }
     for (size_t i = 0; i < n; i++)
         vklm_lab_require(isfinite(got[i]), "%s: element %zu is %g", what, i, (double)got[i]);
+    if (alone)
+        check_first_alone(lab, &op, got);
     free(x), free(xd), free(old), free(y), free(size);
     vklm_lab_finish_case(lab, record_matmul, &op);
 }
 
 static void run_matmul(vklm_lab *lab, vklm_format format, const uint32_t *n)
 {
-    check_matmul(lab, format, n[0], n[1], n[2], n[3]);
+    check_matmul(lab, format, n[0], n[1], n[2], n[3], false);
+}
+
+static void run_columns(vklm_lab *lab, vklm_format format, const uint32_t *n)
+{
+    check_matmul(lab, format, n[0], n[1], n[2], n[3], true);
 }
 
 // Every weight and every input once; a result is written, and read before when it is added to.
@@ -128,6 +151,39 @@ const vklm_case_family vklm_case_matmul = {
     .shapes = matmul_shapes,
     .n_shapes = sizeof matmul_shapes / sizeof *matmul_shapes,
     .run = run_matmul,
+    .cost = cost_matmul,
+    .columns = third,
+};
+
+// A few tokens, and no more: the vocabulary needs more workgroups than one dimension has.
+static const vklm_case_shape columns_shapes[] = {
+    {{1, 1, 8, 0}, 0},
+    {{2, 3, 24, 1}, 0},
+    {{3, 65, 96, 0}, 0},
+    {{4, 64, 256, 1}, 0},
+    {{5, 331, 776, 0}, 0},
+    {{6, 130, 768, 1}, 0},
+    {{7, 33, 2048, 0}, 0},
+    {{8, 200001, 64, 0}, 0},
+    {{8, 130, 5120, 1}, 0},
+    {{2, 6144, 2048, 0}, VKLM_CASE_1_8B},
+    {{4, 6144, 2048, 0}, VKLM_CASE_1_8B},
+    {{8, 6144, 2048, 0}, VKLM_CASE_1_8B},
+    {{8, 2048, 7168, 1}, VKLM_CASE_1_8B},
+    {{8, 99584, 2048, 0}, VKLM_CASE_1_8B},
+    {{2, 27648, 5120, 0}, VKLM_CASE_13B},
+    {{4, 27648, 5120, 0}, VKLM_CASE_13B},
+    {{8, 27648, 5120, 0}, VKLM_CASE_13B},
+    {{8, 5120, 13824, 1}, VKLM_CASE_13B},
+};
+
+const vklm_case_family vklm_case_matvec_columns = {
+    .name = "matvec_columns",
+    .dims = {"tokens", "rows", "columns", "added"},
+    .formats = true,
+    .shapes = columns_shapes,
+    .n_shapes = sizeof columns_shapes / sizeof *columns_shapes,
+    .run = run_columns,
     .cost = cost_matmul,
     .columns = third,
 };

@@ -68,9 +68,13 @@ Test(session, prefill_equals_token_by_token)
     must(vklm_session_append(a, ids, N));
     for (uint32_t i = 0; i < N; i++)
         must(vklm_session_append(b, ids + i, 1));
-    must(vklm_session_append(c, ids, 37)); // and in uneven pieces
-    must(vklm_session_append(c, ids + 37, 150));
-    must(vklm_session_append(c, ids + 187, N - 187));
+    // and in uneven pieces, some of so few tokens that they are columns of a matvec
+    static const uint32_t pieces[] = {37, 5, 8, 2, 135, 6, 7};
+    for (size_t i = 0, at = 0; i < sizeof pieces / sizeof *pieces; at += pieces[i++])
+        must(vklm_session_append(c, ids + at, pieces[i]));
+    uint32_t n_c;
+    vklm_session_tokens(c, &n_c);
+    cr_assert_eq(n_c, N);
     float *la = copy_logits(a), *lb = copy_logits(b), *lc = copy_logits(c);
     // different orders of f32 sums, and the f16 cache that rounds them
     cr_expect(relative_error(la, lb, 200) <= 1e-3, "%g", relative_error(la, lb, 200));

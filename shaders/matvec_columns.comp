@@ -1,0 +1,63 @@
+#version 460
+// y[t, r] = sum_k W[r, k] * x[t, k]      (ADD: y[t, r] += ...)      for a few tokens, t = 0 .. COLUMNS - 1
+//
+// Between a matvec, which would read the weights once for each token, and a matmul, whose tiles a few tokens do not
+// fill: a workgroup owns TOKEN_ROWS consecutive rows, reads each block of them once and multiplies it with every
+// token's. The order of a token's additions does not depend on how many tokens there are.
+//
+// Workgroups as in matvec.comp; rows past the end repeat the last one and are not written.
+// Constant ids: 0 = local_size_x, 2 = TOKEN_ROWS, 3 = COLUMNS (1 .. 8), 4 = ADD.
+#extension GL_GOOGLE_include_directive : require
+#include "memory.glsl"
+#include "quant/quant.glsl"
+#include "reduce.glsl"
+
+layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
+layout(constant_id = 2) const uint TOKEN_ROWS = 2;
+layout(constant_id = 3) const uint COLUMNS = 2;
+layout(constant_id = 4) const bool ADD = false;
+layout(push_constant, std430) uniform Push { vklm_args_matmul args; };
+
+const uint ROWS = TOKEN_ROWS * COLUMNS; // sums of an invocation
+#include "reduce_rows.glsl"
+
+void main()
+{
+    const uint workgroup = gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x;
+    const uint first = workgroup * TOKEN_ROWS, blocks = args.n_cols / QUANT_BLOCK;
+    if (first >= args.n_rows)
+        return;
+    ReadF32x4 x = ReadF32x4(args.x);
+    QuantRow w[TOKEN_ROWS];
+    float sums[ROWS];
+    [[unroll]] for (uint r = 0; r < TOKEN_ROWS; r++)
+        w[r] = quant_row(args.weight, args.n_rows, args.n_cols, min(first + r, args.n_rows - 1));
+    [[unroll]] for (uint i = 0; i < ROWS; i++)
+        sums[i] = 0;
+    for (uint b = gl_LocalInvocationID.x; b < blocks; b += gl_WorkGroupSize.x) {
+        vec4 values[TOKEN_ROWS * QUANT_QUADS];
+        [[unroll]] for (uint r = 0; r < TOKEN_ROWS; r++) {
+            vec4 row[QUANT_QUADS];
+            quant_load(quant_of_row(w[r]), b, row);
+            [[unroll]] for (uint i = 0; i < QUANT_QUADS; i++)
+                values[r * QUANT_QUADS + i] = row[i];
+        }
+        [[unroll]] for (uint t = 0; t < COLUMNS; t++)
+            [[unroll]] for (uint i = 0; i < QUANT_QUADS; i++) {
+                const vec4 xs = x.v[(t * blocks + b) * QUANT_QUADS + i];
+                [[unroll]] for (uint r = 0; r < TOKEN_ROWS; r++)
+                    sums[t * TOKEN_ROWS + r] += dot(values[r * QUANT_QUADS + i], xs);
+            }
+    }
+    reduce_rows(sums);
+    if (gl_LocalInvocationID.x != 0)
+        return;
+    F32 y = F32(args.y);
+    [[unroll]] for (uint t = 0; t < COLUMNS; t++)
+        [[unroll]] for (uint r = 0; r < TOKEN_ROWS; r++)
+            if (first + r < args.n_rows) {
+                const uint at = t * args.n_rows + first + r;
+                const float sum = sums[t * TOKEN_ROWS + r];
+                y.v[at] = ADD ? y.v[at] + sum : sum;
+            }
+}
