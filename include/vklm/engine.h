@@ -160,9 +160,10 @@ typedef struct vklm_token_plan {
     vklm_weights_kind weights;
     vklm_kv_kind kv;
     uint32_t dispatches;
-    uint32_t barriers; // the one at the beginning among them
+    uint32_t barriers; // the one at the beginning of each submission among them
     uint32_t dispatches_per_layer, barriers_per_layer;
-    uint64_t weight_bytes, kv_bytes;    // that are read
+    uint32_t submissions;            // more than one where one might take too long for a watchdog
+    uint64_t weight_bytes, kv_bytes; // that are read
     uint64_t bytes_read, bytes_written; // sums of the commands'
     vklm_planned_command *commands;     // [n_commands], in order
     size_t n_commands;

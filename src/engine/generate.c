@@ -107,10 +107,10 @@ static vklm_status keep_going(vklm_session *s, chain *c)
     n = n < c->most - c->submitted ? n : c->most - c->submitted;
     if (n == 0)
         return VKLM_OK;
-    uint64_t first;
-    vklm_status status = vklm_decode_plan_chain(&s->decode, n, &first);
+    uint64_t tickets[VKLM_GPU_MAX_RUNS];
+    vklm_status status = vklm_decode_plan_chain(&s->decode, n, tickets);
     for (uint32_t i = 0; i < n && status == VKLM_OK; i++)
-        c->tickets[c->submitted++ % VKLM_GPU_MAX_RUNS] = first + i;
+        c->tickets[c->submitted++ % VKLM_GPU_MAX_RUNS] = tickets[i];
     return status;
 }
 

@@ -17,8 +17,10 @@ typedef struct {
 
 struct vklm_gpu_cmd {
     vklm_gpu_device *device;
-    VkCommandBuffer vk;  // NULL when dry
-    VkQueryPool queries; // NULL unless timed or marked
+    VkCommandBuffer vk; // that is being recorded; NULL when dry
+    VkCommandBuffer *parts;
+    size_t n_parts, parts_allocated, parts_capacity; // allocated: left from longer recordings
+    VkQueryPool queries;                             // NULL unless timed or marked
     bool serial, marked, dry, repeated;
     uint64_t ticket;    // of the last submission
     vklm_status status; // the first failure since begin
@@ -54,6 +56,30 @@ vklm_gpu_device *vklm_gpu_cmd_device(const vklm_gpu_cmd *cmd)
     return cmd->device;
 }
 
+// Makes the next command buffer the one that is recorded.
+static vklm_status next_part(vklm_gpu_cmd *cmd)
+{
+    vklm_status status = VKLM_OK;
+    if (cmd->n_parts == cmd->parts_allocated) {
+        if (!vklm_array_grow(&cmd->parts, &cmd->parts_capacity, cmd->n_parts + 1,
+                             sizeof *cmd->parts))
+            return vklm_fail_memory("a command recorder");
+        VkCommandBufferAllocateInfo info = {
+            .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
+            .commandPool = cmd->device->pool,
+            .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
+            .commandBufferCount = 1,
+        };
+        status = vklm_vk_check(
+            vkAllocateCommandBuffers(cmd->device->vk, &info, &cmd->parts[cmd->n_parts]),
+            "vkAllocateCommandBuffers");
+        cmd->parts_allocated += status == VKLM_OK;
+    }
+    if (status == VKLM_OK)
+        cmd->vk = cmd->parts[cmd->n_parts++];
+    return status;
+}
+
 vklm_status vklm_gpu_cmd_create(vklm_gpu_device *device, const vklm_gpu_cmd_params *params,
                                 vklm_gpu_cmd **out_cmd)
 {
@@ -70,14 +96,7 @@ vklm_status vklm_gpu_cmd_create(vklm_gpu_device *device, const vklm_gpu_cmd_para
         *out_cmd = cmd;
         return VKLM_OK;
     }
-    VkCommandBufferAllocateInfo info = {
-        .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
-        .commandPool = device->pool,
-        .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
-        .commandBufferCount = 1,
-    };
-    vklm_status status = vklm_vk_check(vkAllocateCommandBuffers(device->vk, &info, &cmd->vk),
-                                       "vkAllocateCommandBuffers");
+    vklm_status status = next_part(cmd);
     if (status == VKLM_OK && params && (params->timed || params->marked) &&
         device->caps.timestamps) {
         VkQueryPoolCreateInfo queries = {
@@ -102,10 +121,12 @@ void vklm_gpu_cmd_destroy(vklm_gpu_cmd *cmd)
         return;
     if (cmd->ticket)
         vklm_gpu_cmd_wait(cmd);
-    if (cmd->vk)
-        vkFreeCommandBuffers(cmd->device->vk, cmd->device->pool, 1, &cmd->vk);
+    if (cmd->parts_allocated)
+        vkFreeCommandBuffers(cmd->device->vk, cmd->device->pool, (uint32_t)cmd->parts_allocated,
+                             cmd->parts);
     if (cmd->queries)
         vkDestroyQueryPool(cmd->device->vk, cmd->queries, NULL);
+    free(cmd->parts);
     free(cmd->pending);
     free(cmd->commands);
     free(cmd);
@@ -144,28 +165,40 @@ static void barrier_device(vklm_gpu_cmd *cmd)
     cmd->n_barriers++;
 }
 
+// Starts the next command buffer, with a barrier against all before it.
+static void begin_part(vklm_gpu_cmd *cmd)
+{
+    if (cmd->dry) {
+        cmd->n_parts++;
+    } else {
+        VkCommandBufferBeginInfo info = {
+            .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
+            .flags = cmd->repeated ? VK_COMMAND_BUFFER_USAGE_SIMULTANEOUS_USE_BIT : 0,
+        };
+        keep_failure(cmd, next_part(cmd));
+        if (cmd->status == VKLM_OK)
+            keep_failure(
+                cmd, vklm_vk_check(vkBeginCommandBuffer(cmd->vk, &info), "vkBeginCommandBuffer"));
+        if (cmd->status != VKLM_OK)
+            return;
+    }
+    barrier_device(cmd);
+}
+
 void vklm_gpu_cmd_begin(vklm_gpu_cmd *cmd)
 {
     cmd->status = VKLM_OK;
     cmd->n_pending = cmd->n_commands = cmd->n_barriers = 0;
     cmd->n_marks = 0;
-    if (cmd->dry) {
-        barrier_device(cmd); // counted
-        return;
-    }
-    VkCommandBufferBeginInfo info = {
-        .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
-        .flags = cmd->repeated ? VK_COMMAND_BUFFER_USAGE_SIMULTANEOUS_USE_BIT : 0,
-    };
-    keep_failure(cmd, vklm_vk_check(vkBeginCommandBuffer(cmd->vk, &info), "vkBeginCommandBuffer"));
-    if (cmd->status != VKLM_OK)
+    cmd->n_parts = 0;
+    begin_part(cmd);
+    if (cmd->status != VKLM_OK || cmd->dry)
         return;
     if (cmd->queries) {
         vkCmdResetQueryPool(cmd->vk, cmd->queries, 0, MAX_TIMED_COMMANDS + 1);
         if (!cmd->marked)
             vkCmdWriteTimestamp2(cmd->vk, VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT, cmd->queries, 0);
     }
-    barrier_device(cmd);
 }
 
 static bool overlap(vklm_gpu_view a, vklm_gpu_view b)
@@ -312,6 +345,15 @@ vklm_status vklm_gpu_cmd_end(vklm_gpu_cmd *cmd)
     return VKLM_OK;
 }
 
+void vklm_gpu_cmd_cut(vklm_gpu_cmd *cmd)
+{
+    assert(!cmd->queries);
+    if (cmd->status == VKLM_OK && !cmd->dry)
+        keep_failure(cmd, vklm_vk_check(vkEndCommandBuffer(cmd->vk), "vkEndCommandBuffer"));
+    if (cmd->status == VKLM_OK)
+        begin_part(cmd);
+}
+
 void vklm_gpu_cmd_mark(vklm_gpu_cmd *cmd)
 {
     if (cmd->status != VKLM_OK || cmd->dry || !cmd->queries || cmd->n_marks > MAX_TIMED_COMMANDS)
@@ -321,18 +363,35 @@ void vklm_gpu_cmd_mark(vklm_gpu_cmd *cmd)
                          cmd->n_marks++);
 }
 
+// Runs of all parts. The timeline counts each part, and a run ends with its last one.
+static vklm_status submit(vklm_gpu_cmd *cmd, uint32_t n_runs, uint64_t *out_tickets)
+{
+    VkCommandBuffer batches[VKLM_GPU_MAX_BATCHES];
+    const size_t n_parts = cmd->n_parts, n_all = n_parts * n_runs;
+    vklm_status status = VKLM_OK;
+    for (size_t first = 0; first < n_all && status == VKLM_OK; first += VKLM_GPU_MAX_BATCHES) {
+        uint32_t n = 0;
+        for (; n < VKLM_GPU_MAX_BATCHES && first + n < n_all; n++)
+            batches[n] = cmd->dry ? VK_NULL_HANDLE : cmd->parts[(first + n) % n_parts];
+        status = vklm_gpu_device_submit(cmd->device, batches, n, &cmd->ticket);
+        for (uint32_t i = 0; i < n && status == VKLM_OK; i++)
+            if ((first + i) % n_parts == n_parts - 1)
+                out_tickets[(first + i) / n_parts] = cmd->ticket - (n - 1 - i);
+    }
+    return status;
+}
+
 vklm_status vklm_gpu_cmd_submit(vklm_gpu_cmd *cmd)
 {
     assert(!cmd->dry || cmd->device->dry);
-    return vklm_gpu_device_submit(cmd->device, cmd->vk, 1, &cmd->ticket);
+    uint64_t ticket;
+    return submit(cmd, 1, &ticket);
 }
 
-vklm_status vklm_gpu_cmd_submit_runs(vklm_gpu_cmd *cmd, uint32_t n, uint64_t *out_first)
+vklm_status vklm_gpu_cmd_submit_runs(vklm_gpu_cmd *cmd, uint32_t n, uint64_t *out_tickets)
 {
     assert(cmd->repeated && n > 0 && n <= VKLM_GPU_MAX_RUNS);
-    vklm_status status = vklm_gpu_device_submit(cmd->device, cmd->vk, n, &cmd->ticket);
-    *out_first = cmd->ticket - (n - 1);
-    return status;
+    return submit(cmd, n, out_tickets);
 }
 
 vklm_status vklm_gpu_cmd_wait_run(vklm_gpu_cmd *cmd, uint64_t ticket)
@@ -354,6 +413,11 @@ const vklm_gpu_command *vklm_gpu_cmd_commands(const vklm_gpu_cmd *cmd, size_t *o
 size_t vklm_gpu_cmd_barriers(const vklm_gpu_cmd *cmd)
 {
     return cmd->n_barriers;
+}
+
+size_t vklm_gpu_cmd_parts(const vklm_gpu_cmd *cmd)
+{
+    return cmd->n_parts;
 }
 
 // Microseconds between timestamps i and i + 1, for i < n. Only the valid bits count, and they wrap.

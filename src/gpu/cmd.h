@@ -77,6 +77,10 @@ void vklm_gpu_cmd_copy(vklm_gpu_cmd *cmd, const char *label, vklm_gpu_view from,
 void vklm_gpu_cmd_fill(vklm_gpu_cmd *cmd, const char *label, vklm_gpu_view view, uint32_t word);
 vklm_status vklm_gpu_cmd_end(vklm_gpu_cmd *cmd);
 
+// What follows is a submission of its own: drivers with a watchdog judge each by itself. Not for
+// recorders that are timed or marked.
+void vklm_gpu_cmd_cut(vklm_gpu_cmd *cmd);
+
 // Lets whoever records report a failure of its own (a shape that no variant takes).
 void vklm_gpu_cmd_fail(vklm_gpu_cmd *cmd, vklm_status status, const char *format, ...)
     VKLM_PRINTF(3, 4);
@@ -89,10 +93,10 @@ vklm_status vklm_gpu_cmd_submit(vklm_gpu_cmd *cmd);
 vklm_status vklm_gpu_cmd_wait(vklm_gpu_cmd *cmd); // for the last submission
 
 // For a recorder made `repeated`: submits it n <= VKLM_GPU_MAX_RUNS times, one run after the other,
-// in one call to the driver, whether or not earlier runs have ended. Run i of them has ticket
-// *out_first + i.
+// whether or not earlier runs have ended: in one call to the driver, unless many cuts make it more.
+// A ticket for each.
 enum { VKLM_GPU_MAX_RUNS = 16 };
-vklm_status vklm_gpu_cmd_submit_runs(vklm_gpu_cmd *cmd, uint32_t n, uint64_t *out_first);
+vklm_status vklm_gpu_cmd_submit_runs(vklm_gpu_cmd *cmd, uint32_t n, uint64_t *out_tickets);
 vklm_status vklm_gpu_cmd_wait_run(vklm_gpu_cmd *cmd, uint64_t ticket);
 
 // A moment of a marked recorder: when everything recorded before has ended.
@@ -101,6 +105,7 @@ void vklm_gpu_cmd_mark(vklm_gpu_cmd *cmd);
 // What was recorded since begin. The array lives until the next begin.
 const vklm_gpu_command *vklm_gpu_cmd_commands(const vklm_gpu_cmd *cmd, size_t *out_n);
 size_t vklm_gpu_cmd_barriers(const vklm_gpu_cmd *cmd);
+size_t vklm_gpu_cmd_parts(const vklm_gpu_cmd *cmd); // 1, and one more for each cut
 
 // Microseconds of each command of the last run, [n] of vklm_gpu_cmd_commands; zeros unless timed.
 vklm_status vklm_gpu_cmd_times(vklm_gpu_cmd *cmd, double *out_us);

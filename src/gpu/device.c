@@ -1,5 +1,6 @@
 #include "gpu/device_private.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/array.h"
@@ -191,19 +192,23 @@ void vklm_gpu_device_refresh_budget(vklm_gpu_device *device)
     vklm_gpu_caps_refresh_budget(device->physical, &device->caps);
 }
 
-// One batch a run, so that each signals its own value of the timeline.
-vklm_status vklm_gpu_device_submit(vklm_gpu_device *device, VkCommandBuffer commands, uint32_t n,
-                                   uint64_t *out_ticket)
+// Each batch signals its own value of the timeline, also so that no driver merges it with the next.
+vklm_status vklm_gpu_device_submit(vklm_gpu_device *device, const VkCommandBuffer *batches,
+                                   uint32_t n, uint64_t *out_ticket)
 {
+    assert(n > 0 && n <= VKLM_GPU_MAX_BATCHES);
     if (device->dry)
         return VKLM_OK;
     if (device->lost)
         return vklm_fail(VKLM_DEVICE_LOST, "device %s was lost", device->caps.name);
-    VkCommandBufferSubmitInfo buffer = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_SUBMIT_INFO,
-                                        .commandBuffer = commands};
-    VkSemaphoreSubmitInfo signals[VKLM_GPU_MAX_RUNS];
-    VkSubmitInfo2 submits[VKLM_GPU_MAX_RUNS];
+    VkCommandBufferSubmitInfo buffers[VKLM_GPU_MAX_BATCHES];
+    VkSemaphoreSubmitInfo signals[VKLM_GPU_MAX_BATCHES];
+    VkSubmitInfo2 submits[VKLM_GPU_MAX_BATCHES];
     for (uint32_t i = 0; i < n; i++) {
+        buffers[i] = (VkCommandBufferSubmitInfo){
+            .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_SUBMIT_INFO,
+            .commandBuffer = batches[i],
+        };
         signals[i] = (VkSemaphoreSubmitInfo){
             .sType = VK_STRUCTURE_TYPE_SEMAPHORE_SUBMIT_INFO,
             .semaphore = device->timeline,
@@ -213,7 +218,7 @@ vklm_status vklm_gpu_device_submit(vklm_gpu_device *device, VkCommandBuffer comm
         submits[i] = (VkSubmitInfo2){
             .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO_2,
             .commandBufferInfoCount = 1,
-            .pCommandBufferInfos = &buffer,
+            .pCommandBufferInfos = &buffers[i],
             .signalSemaphoreInfoCount = 1,
             .pSignalSemaphoreInfos = &signals[i],
         };

@@ -35,9 +35,11 @@ struct vklm_gpu_buffer {
     void *map;             // NULL for the device class
 };
 
-// Submits a recorded command buffer; *out_ticket is the timeline value that marks its end.
-vklm_status vklm_gpu_device_submit(vklm_gpu_device *device, VkCommandBuffer commands, uint32_t n,
-                                   uint64_t *out_ticket);
+// Submits n batches of one command buffer each, in one call to the driver; *out_ticket is the
+// timeline value that marks the end of the last one, those before it count up to it.
+enum { VKLM_GPU_MAX_BATCHES = 32 };
+vklm_status vklm_gpu_device_submit(vklm_gpu_device *device, const VkCommandBuffer *batches,
+                                   uint32_t n, uint64_t *out_ticket);
 vklm_status vklm_gpu_device_wait(vklm_gpu_device *device, uint64_t ticket);
 
 #endif

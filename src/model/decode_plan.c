@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "model/pace.h"
 #include "ops/embed.h"
 #include "ops/matvec.h"
 #include "ops/sample.h"
@@ -17,6 +18,17 @@ static void tap(const vklm_decode_plan *p, vklm_gpu_cmd *cmd, uint32_t row)
     if (p->tap.buffer)
         vklm_gpu_cmd_copy(cmd, "tap", vklm_activations_floats(p->activations->x, 0, n),
                           vklm_activations_floats(p->tap, (uint64_t)row * n, n));
+}
+
+// Starts a new submission where this one, of `bytes` so far, would take too long with `more`.
+// Returns its bytes.
+static uint64_t cut_before(vklm_gpu_cmd *cmd, uint64_t bytes, uint64_t more, uint64_t most)
+{
+    if (bytes > 0 && bytes + more > most) {
+        vklm_gpu_cmd_cut(cmd);
+        bytes = 0;
+    }
+    return bytes + more;
 }
 
 // The token and the position in the step buffer, to its logits.
@@ -41,12 +53,16 @@ static void record_token(vklm_decode_plan *p, vklm_gpu_cmd *cmd)
     tap(p, cmd, 0);
     size_t n;
     vklm_gpu_cmd_commands(cmd, &p->first_layer_command);
+    const uint64_t most = vklm_pace_token_bytes(vklm_gpu_device_caps(p->device));
+    uint64_t bytes = 0;
     for (uint32_t layer = 0; layer < arch->n_layers; layer++) {
+        bytes = cut_before(cmd, bytes, vklm_weights_layer_bytes(w, layer), most);
         vklm_layer_decode_record(cmd, w, layer, p->kv, a, vklm_layer_next_norm(w, layer));
         tap(p, cmd, layer + 1);
     }
     vklm_gpu_cmd_commands(cmd, &n);
     p->n_layer_commands = (n - p->first_layer_command) / arch->n_layers;
+    cut_before(cmd, bytes, w->lm_head.data.bytes, most);
     vklm_op_matvec_record(
         cmd, &(vklm_op_matvec){
                  .label = "lm_head", .weight = &w->lm_head, .x = xn, .x8 = xn8, .y = logits_of(p)});
@@ -206,9 +222,9 @@ vklm_status vklm_decode_plan_draw(vklm_decode_plan *plan, const struct vklm_args
     return status;
 }
 
-vklm_status vklm_decode_plan_chain(vklm_decode_plan *plan, uint32_t n, uint64_t *out_first)
+vklm_status vklm_decode_plan_chain(vklm_decode_plan *plan, uint32_t n, uint64_t *out_tickets)
 {
-    return vklm_gpu_cmd_submit_runs(plan->chain, n, out_first);
+    return vklm_gpu_cmd_submit_runs(plan->chain, n, out_tickets);
 }
 
 vklm_status vklm_decode_plan_wait(vklm_decode_plan *plan, uint64_t ticket, uint32_t slot,

@@ -3,7 +3,7 @@
 // Invariant: nothing recorded depends on the token or its position: both come from the step buffer.
 // Either the host writes it (run), or the token drawn last lies there already (draw, then chain
 // after chain): then one submission after the other can be under way, and the host reads a few
-// bytes a token.
+// bytes a token. A token that may take too long for a watchdog is cut into several submissions.
 #ifndef VKLM_MODEL_DECODE_PLAN_H
 #define VKLM_MODEL_DECODE_PLAN_H
 
@@ -49,10 +49,10 @@ vklm_status vklm_decode_plan_draw(vklm_decode_plan *plan, const struct vklm_args
                                   struct vklm_args_sampled *out_sampled);
 uint32_t *vklm_decode_plan_counts(const vklm_decode_plan *plan); // [n_vocab]
 
-// Submits n <= VKLM_GPU_MAX_RUNS more tokens: each computes the token drawn last and draws another.
-// Their tickets count on from *out_first; the report of the i-th token since draw is slot i. At
-// most VKLM_GPU_MAX_RUNS reports may be waiting to be read.
-vklm_status vklm_decode_plan_chain(vklm_decode_plan *plan, uint32_t n, uint64_t *out_first);
+// Submits n <= VKLM_GPU_MAX_RUNS more tokens: each computes the token drawn last and draws another,
+// and gets a ticket. The report of the i-th token since draw is slot i. At most VKLM_GPU_MAX_RUNS
+// reports may be waiting to be read.
+vklm_status vklm_decode_plan_chain(vklm_decode_plan *plan, uint32_t n, uint64_t *out_tickets);
 vklm_status vklm_decode_plan_wait(vklm_decode_plan *plan, uint64_t ticket, uint32_t slot,
                                   struct vklm_args_sampled *out_sampled);
 

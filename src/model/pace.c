@@ -17,6 +17,21 @@ void vklm_pace_init(const vklm_gpu_caps *caps, vklm_pace *out)
         out->limit = most;
 }
 
+uint64_t vklm_pace_token_bytes(const vklm_gpu_caps *caps)
+{
+    // Bytes per second that kernels read: laptops with one channel of memory, the slowest cards. A
+    // processor has no watchdog.
+    static const double slowest[] = {
+        [VKLM_DEVICE_DISCRETE] = 5e10,
+        [VKLM_DEVICE_INTEGRATED] = 1.2e10,
+        [VKLM_DEVICE_VIRTUAL] = 1.2e10,
+        [VKLM_DEVICE_CPU] = 0,
+    };
+    vklm_pace pace;
+    vklm_pace_init(caps, &pace);
+    return slowest[caps->type] > 0 ? (uint64_t)(pace.limit * slowest[caps->type]) : UINT64_MAX;
+}
+
 double vklm_pace_flop(const vklm_pace *pace)
 {
     return pace->limit * pace->rate;

@@ -22,4 +22,8 @@ double vklm_pace_flop(const vklm_pace *pace);
 // A submit of `flop` > 0 has taken `seconds`, or less.
 void vklm_pace_learn(vklm_pace *pace, double flop, double seconds);
 
+// Bytes of weights that a token may read in one submit: what takes no longer than the limit on the
+// slowest devices there are.
+uint64_t vklm_pace_token_bytes(const vklm_gpu_caps *caps);
+
 #endif

@@ -14,15 +14,8 @@ static uint64_t token_weights(const vklm_weights *w)
                    w->final_norm.bytes;
     for (uint32_t i = 0; i < a->n_layers; i++) {
         const vklm_layer_weights *l = &w->layers[i];
-        sum += l->attn_norm.bytes + l->qkv.data.bytes + l->out.data.bytes + l->mlp_norm.bytes;
-        if (a->n_experts)
-            sum += l->router.bytes +
-                   a->top_k *
-                       (vklm_format_bytes(l->experts.gate_up_format, 2 * a->n_intermediate,
-                                          a->n_hidden) +
-                        vklm_format_bytes(l->experts.down_format, a->n_hidden, a->n_intermediate));
-        else
-            sum += l->gate_up.data.bytes + l->down.data.bytes;
+        sum += vklm_weights_layer_bytes(w, i) + l->attn_norm.bytes + l->mlp_norm.bytes +
+               l->router.bytes;
     }
     return sum;
 }
@@ -31,6 +24,7 @@ static vklm_status list(const vklm_decode_plan *decode, uint32_t n_layers, vklm_
 {
     const vklm_gpu_command *commands = vklm_gpu_cmd_commands(decode->chain, &out->n_commands);
     out->barriers = (uint32_t)vklm_gpu_cmd_barriers(decode->chain);
+    out->submissions = (uint32_t)vklm_gpu_cmd_parts(decode->chain);
     out->commands = vklm_alloc(out->n_commands, sizeof *out->commands);
     if (!out->commands)
         return vklm_fail_memory("the list of commands");

@@ -348,6 +348,18 @@ vklm_status vklm_weights_place(const vklm_weights_plan *plan, vklm_gpu_device *d
     return VKLM_OK;
 }
 
+uint64_t vklm_weights_layer_bytes(const vklm_weights *weights, uint32_t layer)
+{
+    const vklm_layer_weights *l = &weights->layers[layer];
+    const vklm_experts *e = &l->experts;
+    const uint64_t attention = l->qkv.data.bytes + l->out.data.bytes;
+    if (weights->arch.n_experts == 0)
+        return attention + l->gate_up.data.bytes + l->down.data.bytes;
+    return attention +
+           e->top_k * (vklm_format_bytes(e->gate_up_format, 2 * e->n_intermediate, e->n_hidden) +
+                       vklm_format_bytes(e->down_format, e->n_hidden, e->n_intermediate));
+}
+
 void vklm_weights_destroy(vklm_weights *weights)
 {
     if (!weights)

@@ -68,6 +68,9 @@ vklm_status vklm_weights_load(const vklm_weights_plan *plan, vklm_gpu_device *de
 vklm_status vklm_weights_place(const vklm_weights_plan *plan, vklm_gpu_device *device,
                                vklm_weights **out_weights);
 
+// Bytes of a layer's matrices that one token reads: of the experts', those that it is sent to.
+uint64_t vklm_weights_layer_bytes(const vklm_weights *weights, uint32_t layer);
+
 // The structure without memory, for loader.c and packer.c.
 vklm_status vklm_weights_create(const vklm_weights_plan *plan, vklm_weights **out_weights);
 void vklm_weights_destroy(vklm_weights *weights); // takes NULL

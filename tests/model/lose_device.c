@@ -11,9 +11,9 @@ unsigned vklm_test_lose_after[2];
 static unsigned lose_restored; // submissions from the restoring of a session on
 
 // Names that the linker makes up for --wrap.
-vklm_status __real_vklm_gpu_device_submit(vklm_gpu_device *device, VkCommandBuffer commands,
+vklm_status __real_vklm_gpu_device_submit(vklm_gpu_device *device, const VkCommandBuffer *batches,
                                           uint32_t n, uint64_t *out_ticket);
-vklm_status __wrap_vklm_gpu_device_submit(vklm_gpu_device *device, VkCommandBuffer commands,
+vklm_status __wrap_vklm_gpu_device_submit(vklm_gpu_device *device, const VkCommandBuffer *batches,
                                           uint32_t n, uint64_t *out_ticket);
 vklm_status __real_vklm_session_create(vklm_engine *engine, const vklm_session_params *params,
                                        vklm_session **out_session);
@@ -22,7 +22,7 @@ vklm_status __wrap_vklm_session_create(vklm_engine *engine, const vklm_session_p
 vklm_status __real_vklm_session_allocate(vklm_session *session);
 vklm_status __wrap_vklm_session_allocate(vklm_session *session);
 
-vklm_status __wrap_vklm_gpu_device_submit(vklm_gpu_device *device, VkCommandBuffer commands,
+vklm_status __wrap_vklm_gpu_device_submit(vklm_gpu_device *device, const VkCommandBuffer *batches,
                                           uint32_t n, uint64_t *out_ticket)
 {
     if (vklm_test_lose_after[0] && --vklm_test_lose_after[0] == 0) {
@@ -30,7 +30,7 @@ vklm_status __wrap_vklm_gpu_device_submit(vklm_gpu_device *device, VkCommandBuff
         vklm_test_lose_after[1] = 0;
         device->lost = true;
     }
-    return __real_vklm_gpu_device_submit(device, commands, n, out_ticket);
+    return __real_vklm_gpu_device_submit(device, batches, n, out_ticket);
 }
 
 vklm_status __wrap_vklm_session_create(vklm_engine *engine, const vklm_session_params *params,

@@ -85,22 +85,23 @@ Test(pace, short_submits_teach_little)
 // ---- a prompt ----
 
 static double now, wait_seconds;
-static unsigned n_submits;
+static unsigned n_submits, n_batches;
 
 // Names that the linker makes up for --wrap.
-vklm_status __real_vklm_gpu_device_submit(vklm_gpu_device *device, VkCommandBuffer commands,
+vklm_status __real_vklm_gpu_device_submit(vklm_gpu_device *device, const VkCommandBuffer *batches,
                                           uint32_t n, uint64_t *out_ticket);
-vklm_status __wrap_vklm_gpu_device_submit(vklm_gpu_device *device, VkCommandBuffer commands,
+vklm_status __wrap_vklm_gpu_device_submit(vklm_gpu_device *device, const VkCommandBuffer *batches,
                                           uint32_t n, uint64_t *out_ticket);
 vklm_status __real_vklm_gpu_device_wait(vklm_gpu_device *device, uint64_t ticket);
 vklm_status __wrap_vklm_gpu_device_wait(vklm_gpu_device *device, uint64_t ticket);
 double __wrap_vklm_clock_seconds(void);
 
-vklm_status __wrap_vklm_gpu_device_submit(vklm_gpu_device *d, VkCommandBuffer commands, uint32_t n,
-                                          uint64_t *out_ticket)
+vklm_status __wrap_vklm_gpu_device_submit(vklm_gpu_device *d, const VkCommandBuffer *batches,
+                                          uint32_t n, uint64_t *out_ticket)
 {
     n_submits++;
-    return __real_vklm_gpu_device_submit(d, commands, n, out_ticket);
+    n_batches += n;
+    return __real_vklm_gpu_device_submit(d, batches, n, out_ticket);
 }
 
 vklm_status __wrap_vklm_gpu_device_wait(vklm_gpu_device *d, uint64_t ticket)
@@ -158,4 +159,94 @@ Test(pace, a_slow_device_gets_less_at_a_time_and_gives_the_same_bits)
     need_device();
     check_slow(VKLM_TEST_DATA "/random-gqa");
     check_slow(VKLM_TEST_DATA "/demo-moe");
+}
+
+// ---- a token ----
+
+static uint64_t token_bytes = UINT64_MAX;
+uint64_t __wrap_vklm_pace_token_bytes(const vklm_gpu_caps *caps);
+
+uint64_t __wrap_vklm_pace_token_bytes(const vklm_gpu_caps *caps)
+{
+    (void)caps;
+    return token_bytes;
+}
+
+enum { N_TOKENS = 24 };
+
+static bool keep(void *opaque, uint32_t id)
+{
+    uint32_t **next = opaque;
+    *(*next)++ = id;
+    return true;
+}
+
+// Draws N_TOKENS; returns their logits' first bytes, and how many submissions one token is.
+static double answer(const char *model_dir, uint64_t bytes, uint32_t *ids, float *logits)
+{
+    static const uint32_t prompt_ids[] = {3, 1, 4, 1, 5};
+    vklm_engine *engine;
+    vklm_session *session;
+    vklm_stop_reason reason;
+    const float *all;
+    token_bytes = bytes;
+    cr_assert_eq(vklm_engine_open(&(vklm_engine_params){.model_dir = model_dir, .validation = true},
+                                  &engine),
+                 VKLM_OK);
+    cr_assert_eq(vklm_session_create(
+                     engine,
+                     &(vklm_session_params){.sampling = {.temperature = 1, .top_k = 50, .seed = 1}},
+                     &session),
+                 VKLM_OK);
+    cr_assert_eq(vklm_session_append(session, prompt_ids, 5), VKLM_OK);
+    const uint64_t before = n_batches;
+    cr_assert_eq(vklm_session_generate(session, N_TOKENS, true, keep, &ids, &reason), VKLM_OK);
+    const double per_token = (double)(n_batches - before) / (N_TOKENS - 1);
+    cr_assert_eq(vklm_session_logits(session, &all), VKLM_OK);
+    memcpy(logits, all, N_LOGITS * sizeof *logits);
+    vklm_session_destroy(session);
+    cr_expect_eq(vklm_engine_validation_messages(engine), 0);
+    vklm_engine_close(engine);
+    return per_token;
+}
+
+// Each layer, and lm_head, a submission of its own.
+Test(pace, a_token_is_cut_where_it_may_take_too_long)
+{
+    need_device();
+    static const char *const models[] = {VKLM_TEST_DATA "/random-gqa", VKLM_TEST_DATA "/demo-moe"};
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
+        uint32_t whole_ids[N_TOKENS], cut_ids[N_TOKENS];
+        float whole_logits[N_LOGITS], cut_logits[N_LOGITS];
+        vklm_model_info info;
+        cr_assert_eq(vklm_model_info_load(models[i], &info), VKLM_OK);
+        double whole = answer(models[i], UINT64_MAX, whole_ids, whole_logits);
+        double cut = answer(models[i], 1, cut_ids, cut_logits);
+        cr_expect(whole < 1.3, "%g submissions a token", whole); // and the first draw
+        cr_expect(cut > info.n_layers + 0.9 && cut < info.n_layers + 1.3, "%g submissions a token",
+                  cut);
+        cr_expect_eq(memcmp(whole_ids, cut_ids, sizeof cut_ids), 0);
+        cr_expect_eq(memcmp(whole_logits, cut_logits, sizeof cut_logits), 0);
+    }
+}
+
+uint64_t __real_vklm_pace_token_bytes(const vklm_gpu_caps *caps);
+
+// 13b as stored on an integrated GPU is cut, in 4 bits on a card it is not; processors wait.
+Test(pace, bytes_of_a_token)
+{
+    static const struct {
+        vklm_device_type type;
+        float max_submit_ms;
+        double least, most;
+    } cases[] = {
+        {VKLM_DEVICE_DISCRETE, 0, 2e9, 1e10},   {VKLM_DEVICE_INTEGRATED, 0, 3e8, 2e9},
+        {VKLM_DEVICE_INTEGRATED, 25, 1e8, 1e9}, {VKLM_DEVICE_VIRTUAL, 0, 3e8, 2e9},
+        {VKLM_DEVICE_CPU, 0, 1e18, 1e20},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        vklm_gpu_caps caps = device(cases[i].type, cases[i].max_submit_ms);
+        double bytes = (double)__real_vklm_pace_token_bytes(&caps);
+        cr_expect(bytes >= cases[i].least && bytes <= cases[i].most, "case %zu: %g", i, bytes);
+    }
 }

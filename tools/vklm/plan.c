@@ -129,6 +129,7 @@ static void print_commands(const vklm_token_plan *p)
     printf("dispatches   %12u  %u a layer\n", p->dispatches, p->dispatches_per_layer);
     printf("barriers     %12u  %u a layer; one stands at the beginning\n", p->barriers,
            p->barriers_per_layer);
+    printf("submissions  %12u\n", p->submissions);
     print_row("weights read", p->weight_bytes, "");
     print_row("KV read", p->kv_bytes, "");
 }
@@ -141,6 +142,7 @@ static void print_commands_json(const vklm_token_plan *p)
     cJSON_AddNumberToObject(o, "context", p->n_ctx);
     cJSON_AddNumberToObject(o, "dispatches", p->dispatches);
     cJSON_AddNumberToObject(o, "barriers", p->barriers);
+    cJSON_AddNumberToObject(o, "submissions", p->submissions);
     cJSON_AddNumberToObject(o, "dispatches_per_layer", p->dispatches_per_layer);
     cJSON_AddNumberToObject(o, "barriers_per_layer", p->barriers_per_layer);
     cJSON_AddNumberToObject(o, "weight_bytes", (double)p->weight_bytes);
