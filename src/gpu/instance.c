@@ -7,6 +7,14 @@
 #include "base/array.h"
 #include "gpu/caps_read.h"
 
+// What the layer says about its own settings, when it is asked for more than it does by default.
+static bool about_settings(const VkDebugUtilsMessengerCallbackDataEXT *data)
+{
+    const char *id = data->pMessageIdName;
+    return id && (strcmp(id, "VALIDATION-SETTINGS") == 0 ||
+                  strncmp(id, "WARNING-Setting-", strlen("WARNING-Setting-")) == 0);
+}
+
 static VKAPI_ATTR VkBool32 VKAPI_CALL on_message(VkDebugUtilsMessageSeverityFlagBitsEXT severity,
                                                  VkDebugUtilsMessageTypeFlagsEXT types,
                                                  const VkDebugUtilsMessengerCallbackDataEXT *data,
@@ -14,6 +22,8 @@ static VKAPI_ATTR VkBool32 VKAPI_CALL on_message(VkDebugUtilsMessageSeverityFlag
 {
     vklm_gpu_instance *instance = opaque;
     bool error = severity & VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT;
+    if (about_settings(data))
+        return VK_FALSE;
     // The loader's remarks about other drivers' files are no fault of ours: only validation counts.
     if (types & (VK_DEBUG_UTILS_MESSAGE_TYPE_VALIDATION_BIT_EXT |
                  VK_DEBUG_UTILS_MESSAGE_TYPE_PERFORMANCE_BIT_EXT))
