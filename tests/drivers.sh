@@ -88,9 +88,11 @@ check_coop() {
     loader=$(echo "$libs"/ld-linux-*.so.*) log=$build/drivers/$row.log
     cmake -S "$(dirname "$0")/.." -B "$build/$row" -G Ninja -DVKLM_DRIVERS= "-DCMAKE_EXE_LINKER_FLAGS=-Wl,\
 --dynamic-linker=$loader,--disable-new-dtags,-rpath,$libs,--allow-shlib-undefined" >"$log" &&
-        ninja -C "$build/$row" test_kernels_bounds test_kernels_coop test_model_coop >>"$log" || fail "see $log"
+        ninja -C "$build/$row" test_kernels test_kernels_bounds test_kernels_coop_tiles \
+            test_model_coop >>"$log" || fail "see $log"
     export VK_DRIVER_FILES="$drivers/$row.json" VK_ICD_FILENAMES="$drivers/$row.json" VK_LAYER_PATH="$layers"
-    LD_LIBRARY_PATH=$libs "$build/$row/tests/test_kernels_coop" --filter 'coop/*' -j2 || fail "the coop tier's kernels"
+    LD_LIBRARY_PATH=$libs "$build/$row/tests/test_kernels" --filter 'kernels/coop' -j2 &&
+        LD_LIBRARY_PATH=$libs "$build/$row/tests/test_kernels_coop_tiles" || fail "the coop tier's kernels"
     LD_LIBRARY_PATH=$libs "$build/$row/tests/test_model_coop" || fail "the coop tier's prompts"
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/half.h"
 #include "kernels/cases.h"
+#include "kernels/input8.h"
 #include "ops/attention.h"
 #include "ops/rope_kv.h"
 #include "ref/ops.h"
@@ -25,11 +26,6 @@ static vklm_gpu_view random_cache(vklm_lab *lab, uint64_t seed, heads s, vklm_fo
     for (size_t i = 0; i < n; i++)
         (*out_values)[i] = (double)values[i];
     return w.data;
-}
-
-static uint32_t third(const uint32_t *n)
-{
-    return n[2];
 }
 
 // y of one query head over `length` positions, and the size of its error: an error e of a score
@@ -59,7 +55,7 @@ static void record_decode(vklm_gpu_cmd *cmd, const void *op)
     vklm_op_attention_decode_record(cmd, op);
 }
 
-static void check_decode(vklm_lab *lab, vklm_format format, heads s, uint32_t length)
+static void check_decode(vklm_lab *lab, vklm_format format, heads s, uint32_t length, bool dot8)
 {
     const size_t n = (size_t)s.n_heads * s.head_dim;
     double *k, *v, *y = malloc(n * sizeof *y), *size = malloc(n * sizeof *size),
@@ -83,6 +79,8 @@ static void check_decode(vklm_lab *lab, vklm_format format, heads s, uint32_t le
         .n_ctx = s.n_ctx,
         .kv_q8 = format == VKLM_FORMAT_Q8,
     };
+    if (dot8)
+        op.y8 = vklm_case_output8(lab, 1, n);
     vklm_lab_run(lab, record_decode, &op);
     for (size_t i = 0; i < n; i++)
         qd[i] = (double)q[i];
@@ -95,13 +93,20 @@ static void check_decode(vklm_lab *lab, vklm_format format, heads s, uint32_t le
     vklm_lab_check(what, vklm_lab_read(lab, op.y), y, size, n, 1);
     for (uint32_t h = 0; h < s.n_heads; h++)
         vklm_lab_require(vklm_lab_read(lab, op.counter)[h] == 0, "counter %u is not 0", h);
+    if (dot8)
+        vklm_case_check8(lab, what, op.y8, vklm_lab_read(lab, op.y), 1, n);
     free(k), free(v), free(y), free(size), free(qd), free(q), free(zeros);
     vklm_lab_finish_case(lab, record_decode, &op);
 }
 
 static void run_decode(vklm_lab *lab, vklm_format format, const uint32_t *n)
 {
-    check_decode(lab, format, (heads){n[0], n[1], n[2], n[3]}, n[4]);
+    check_decode(lab, format, (heads){n[0], n[1], n[2], n[3]}, n[4], false);
+}
+
+static void run_decode_dot8(vklm_lab *lab, vklm_format format, const uint32_t *n)
+{
+    check_decode(lab, format, (heads){n[0], n[1], n[2], n[3]}, n[4], true);
 }
 
 // q k and p v, once each for every position; k and v are read once.
@@ -152,7 +157,38 @@ const vklm_case_family vklm_case_attention_decode = {
     .n_shapes = sizeof decode_shapes / sizeof *decode_shapes,
     .run = run_decode,
     .cost = cost_decode,
-    .columns = third,
+    .columns = vklm_case_third,
+};
+
+// One split and several, the result in 8 bits as well.
+static const vklm_case_shape decode_dot8_shapes[] = {
+    {{3, 3, 32, 300, 1}, 0},
+    {{3, 3, 32, 300, 101}, 0},
+    {{3, 3, 32, 300, 300}, 0},
+    {{3, 3, 64, 300, 1}, 0},
+    {{3, 3, 64, 300, 101}, 0},
+    {{3, 3, 64, 300, 300}, 0},
+    {{3, 3, 128, 300, 1}, 0},
+    {{3, 3, 128, 300, 101}, 0},
+    {{3, 3, 128, 300, 300}, 0},
+    {{3, 3, 256, 300, 1}, 0},
+    {{3, 3, 256, 300, 101}, 0},
+    {{3, 3, 256, 300, 300}, 0},
+    {{16, 16, 128, 4096, 1024}, VKLM_CASE_1_8B},
+    {{40, 40, 128, 4096, 1024}, VKLM_CASE_13B | VKLM_CASE_8X13B},
+};
+
+const vklm_case_family vklm_case_attention_decode_dot8 = {
+    .name = "attention.decode.dot8",
+    .dims = {"heads", "kv heads", "head size", "context", "positions"},
+    .formats = true,
+    .cache = true,
+    .tier = VKLM_TIER_DOT8,
+    .shapes = decode_dot8_shapes,
+    .n_shapes = sizeof decode_dot8_shapes / sizeof *decode_dot8_shapes,
+    .run = run_decode_dot8,
+    .cost = cost_decode,
+    .columns = vklm_case_third,
 };
 
 static void record_prefill(vklm_gpu_cmd *cmd, const void *op)
@@ -242,7 +278,7 @@ const vklm_case_family vklm_case_attention_prefill = {
     .n_shapes = sizeof prefill_shapes / sizeof *prefill_shapes,
     .run = run_prefill,
     .cost = cost_prefill,
-    .columns = third,
+    .columns = vklm_case_third,
 };
 
 static void record_rope(vklm_gpu_cmd *cmd, const void *op)
@@ -351,5 +387,5 @@ const vklm_case_family vklm_case_rope_kv = {
     .n_shapes = sizeof rope_shapes / sizeof *rope_shapes,
     .run = run_rope,
     .cost = cost_rope,
-    .columns = third,
+    .columns = vklm_case_third,
 };

@@ -4,68 +4,55 @@
 // most 2^-10 of itself, or by 2^-24 where that is more; x is divided by 1 / 64 before, or by what
 // brings the tile's largest |x| below 2^15. Products of f16 are exact in f32; a matrix unit may cut
 // off sums where it should round: 2^-23 of the sum of magnitudes for each addition.
-#include <criterion/criterion.h>
-
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "kernels/lab.h"
+#include "kernels/cases.h"
+#include "kernels/coop.h"
 #include "kernels/routing.h"
 #include "ops/experts.h"
 #include "ops/matmul.h"
-#include "ops/tune.h"
-#include "ref/ops.h"
 
-static vklm_lab *open_or_skip(void)
-{
-    vklm_lab *lab = vklm_lab_open_tiers(VKLM_TIER_COOP);
-    if (!lab)
-        cr_skip_test("no Vulkan: %s", vklm_error_message());
-    const vklm_gpu_caps *caps = vklm_gpu_device_caps(vklm_lab_device(lab));
-    if (caps->tiers & VKLM_TIER_COOP)
-        return lab;
-    char name[sizeof caps->name];
-    snprintf(name, sizeof name, "%s", caps->name);
-    vklm_lab_close(lab);
-    cr_skip_test("%s has no cooperative matrices of f16 into f32", name);
-    return NULL;
-}
+enum {
+    HALVES = 1 << VKLM_FORMAT_F16 | 1 << VKLM_FORMAT_BF16,
+    FORMATS = HALVES | VKLM_CASE_PACKED,
+};
 
-// What differs between the cases' inputs.
-typedef enum {
-    RANDOM,   // uniform in [-1, 1)
-    EXACT,    // multiples of 2^-10: f16 holds them, and the bound is that of sums in f32
-    OUTLIERS, // beyond f16 here and there, growing along the columns
-    HUGE,     // beyond what leaves anything of the others
-} inputs;
-
-static void fill_inputs(inputs kind, float *x, uint32_t n_tokens, uint32_t n_cols)
+static void fill_inputs(coop_inputs kind, float *x, uint32_t n_tokens, uint32_t n_cols)
 {
     static const float outliers[] = {600, 1e5f, -7e4f, 3e6f};
     const size_t n = (size_t)n_tokens * n_cols;
     vklm_lab_random(n_tokens, x, n);
-    for (size_t i = 0; kind == EXACT && i < n; i++)
+    for (size_t i = 0; kind == COOP_EXACT && i < n; i++)
         x[i] = rintf(x[i] * 1024) / 1024;
-    for (size_t i = 0; kind == OUTLIERS && i < 4; i++)
+    for (size_t i = 0; kind == COOP_OUTLIERS && i < 4; i++)
         x[i * 7 % n_tokens * n_cols + (2 * i + 1) * n_cols / 8] = outliers[i];
-    if (kind == HUGE)
+    if (kind == COOP_HUGE)
         x[n - 1] = 1e30f;
+    if (kind == COOP_NOT_FINITE) {
+        x[2 * n_cols + 40] = INFINITY;
+        x[5 * n_cols + 3] = NAN;
+    }
 }
 
+// Of those that are finite.
 static double largest(const float *x, size_t n)
 {
     double most = 0;
     for (size_t i = 0; i < n; i++)
-        most = fmax(most, fabs((double)x[i]));
+        if (isfinite(x[i]))
+            most = fmax(most, fabs((double)x[i]));
     return most;
 }
 
 // The reference for one token, and the bound in units of 2^-24. `most`: the largest |x| of its
 // tile, or more.
-static void expect(const vklm_lab *lab, const float *values, const float *x, inputs kind,
+static void expect(const vklm_lab *lab, const float *values, const float *x, coop_inputs kind,
                    double most, uint32_t n_rows, uint32_t n_cols, double *y, double *bound)
 {
+    if (vklm_lab_is_dry(lab))
+        return;
     double *xd = malloc(n_cols * sizeof *xd), sum_x = 0;
     for (uint32_t k = 0; k < n_cols; k++) {
         xd[k] = (double)x[k];
@@ -74,7 +61,7 @@ static void expect(const vklm_lab *lab, const float *values, const float *x, inp
     vklm_lab_matmul(lab, values, xd, 1, n_rows, n_cols, y, bound);
     // scale >= 2^14 / most
     const double w_floor = 1, x_floor = most > 512 ? most * 0x1p-14 : 1.0 / 64;
-    const double rounding = kind == EXACT ? 0 : 0x1p14 + 0x1p14 + 16;
+    const double rounding = kind == COOP_EXACT ? 0 : 0x1p14 + 0x1p14 + 16;
     for (uint32_t r = 0; r < n_rows; r++) {
         double sum_w = 0;
         for (uint32_t k = 0; k < n_cols; k++)
@@ -84,25 +71,46 @@ static void expect(const vklm_lab *lab, const float *values, const float *x, inp
     free(xd);
 }
 
-static void record_matmul(vklm_gpu_cmd *cmd, const void *op)
+// Of a long prompt not every token is computed again in double precision.
+static uint32_t n_judged(uint32_t n_tokens)
 {
-    vklm_op_matmul_record(cmd, op);
+    return n_tokens <= 140 ? n_tokens : 9;
 }
 
-typedef struct {
-    vklm_format format;
-    uint32_t n_tokens, n_rows, n_cols;
-    bool add;
-    inputs kind;
-} matmul_case;
+static bool finite_row(const float *x, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (!isfinite(x[i]))
+            return false;
+    return true;
+}
 
-static void check_matmul(vklm_lab *lab, matmul_case c, vklm_lab_record record)
+// One token's results. What is not finite shows in its token's results, and in no other's.
+static void judge(const vklm_lab *lab, const char *what, const coop_case *c, const float *values,
+                  const float *x, const float *old, double most, const float *got)
+{
+    double *y = calloc(c->n_rows, sizeof *y), *bound = calloc(c->n_rows, sizeof *bound);
+    const bool finite = finite_row(x, c->n_cols);
+    if (finite)
+        expect(lab, values, x, c->inputs, most, c->n_rows, c->n_cols, y, bound);
+    for (uint32_t r = 0; r < c->n_rows; r++) {
+        if (c->add) {
+            y[r] += (double)old[r];
+            bound[r] += fabs((double)old[r]) + fabs(y[r]);
+        }
+        vklm_lab_require(finite || !isfinite(got[r]), "%s: row %u is %g", what, r, (double)got[r]);
+    }
+    if (finite)
+        vklm_lab_check(what, got, y, bound, c->n_rows, 1);
+    free(y), free(bound);
+}
+
+void vklm_case_matmul_coop_check(vklm_lab *lab, coop_case c, vklm_lab_record record)
 {
     const size_t n = (size_t)c.n_tokens * c.n_rows, n_x = (size_t)c.n_tokens * c.n_cols;
     const float *values;
     float *x = malloc(n_x * sizeof *x), *old = malloc(n * sizeof *old);
-    double *y = malloc(n * sizeof *y), *bound = malloc(n * sizeof *bound);
-    fill_inputs(c.kind, x, c.n_tokens, c.n_cols);
+    fill_inputs(c.inputs, x, c.n_tokens, c.n_cols);
     vklm_lab_random(c.n_rows, old, n);
     vklm_weight w = vklm_lab_weight(lab, 5, c.format, c.n_rows, c.n_cols, &values);
     vklm_op_matmul op = {.label = "matmul",
@@ -112,147 +120,110 @@ static void check_matmul(vklm_lab *lab, matmul_case c, vklm_lab_record record)
                          .n_tokens = c.n_tokens,
                          .add = c.add};
     vklm_lab_run(lab, record, &op);
-    const double most = largest(x, n_x);
-    for (uint32_t t = 0; t < c.n_tokens; t++)
-        expect(lab, values, x + (size_t)t * c.n_cols, c.kind, most, c.n_rows, c.n_cols,
-               y + (size_t)t * c.n_rows, bound + (size_t)t * c.n_rows);
-    for (size_t i = 0; c.add && i < n; i++) {
-        y[i] += (double)old[i];
-        bound[i] += fabs((double)old[i]) + fabs(y[i]);
-    }
     char what[96];
     snprintf(what, sizeof what, "matmul %s %u tokens, %ux%u, inputs %d%s",
-             vklm_format_name(c.format), c.n_tokens, c.n_rows, c.n_cols, c.kind,
+             vklm_format_name(c.format), c.n_tokens, c.n_rows, c.n_cols, c.inputs,
              c.add ? ", added" : "");
-    vklm_lab_check(what, vklm_lab_read(lab, op.y), y, bound, n, 1);
-    free(x), free(old), free(y), free(bound);
-    vklm_lab_clear(lab);
+    const double most = largest(x, n_x);
+    const uint32_t judged = n_judged(c.n_tokens);
+    for (uint32_t i = 0; i < judged; i++) {
+        const size_t t = judged > 1 ? (size_t)i * (c.n_tokens - 1) / (judged - 1) : 0;
+        judge(lab, what, &c, values, x + t * c.n_cols, old + t * c.n_rows, most,
+              vklm_lab_read(lab, op.y) + t * c.n_rows);
+    }
+    free(x), free(old);
+    vklm_lab_finish_case(lab, record, &op);
 }
 
-static const vklm_format formats[] = {VKLM_FORMAT_F16, VKLM_FORMAT_BF16, VKLM_FORMAT_Q8,
-                                      VKLM_FORMAT_Q4};
-enum { N_FORMATS = sizeof formats / sizeof *formats };
-
-static const struct {
-    uint32_t n_tokens, n_rows, n_cols;
-} shapes[] = {{8, 1, 8},    {8, 64, 16},   {9, 65, 24},   {64, 64, 64},   {63, 130, 40},
-              {65, 3, 776}, {9, 331, 96},  {129, 70, 16}, {33, 96, 2048}, {12, 128, 5120},
-              {8, 1, 256},  {67, 65, 768}, {16, 33, 7168}};
-enum { N_SHAPES = sizeof shapes / sizeof *shapes };
-
-Test(coop, tiles_and_edges)
+static void record_matmul(vklm_gpu_cmd *cmd, const void *op)
 {
-    vklm_lab *lab = open_or_skip();
-    for (size_t f = 0; f < N_FORMATS; f++)
-        for (size_t i = 0; i < N_SHAPES; i++)
-            if (shapes[i].n_cols % vklm_format_group(formats[f]) == 0)
-                check_matmul(lab,
-                             (matmul_case){formats[f], shapes[i].n_tokens, shapes[i].n_rows,
-                                           shapes[i].n_cols, i % 2, RANDOM},
-                             record_matmul);
-    vklm_lab_close(lab);
+    vklm_op_matmul_record(cmd, op);
 }
+
+static void run_matmul(vklm_lab *lab, vklm_format format, const uint32_t *n)
+{
+    vklm_case_matmul_coop_check(lab, (coop_case){format, n[0], n[1], n[2], n[3], (coop_inputs)n[4]},
+                                record_matmul);
+}
+
+// As of the base tier's.
+static vklm_case_cost cost_matmul(vklm_format format, const uint32_t *n)
+{
+    return vklm_case_matmul.cost(format, n);
+}
+
+// Tiles and edges; the large tile of devices that have one; inputs beyond f16, and not finite.
+static const vklm_case_shape matmul_coop_shapes[] = {
+    {{8, 1, 8, 0, COOP_RANDOM}, 0},
+    {{8, 64, 16, 1, COOP_RANDOM}, 0},
+    {{9, 65, 24, 0, COOP_RANDOM}, 0},
+    {{64, 64, 64, 1, COOP_RANDOM}, 0},
+    {{63, 130, 40, 0, COOP_RANDOM}, 0},
+    {{65, 3, 776, 1, COOP_RANDOM}, 0},
+    {{9, 331, 96, 0, COOP_RANDOM}, 0},
+    {{129, 70, 16, 1, COOP_RANDOM}, 0},
+    {{33, 96, 2048, 0, COOP_RANDOM}, 0},
+    {{12, 128, 5120, 1, COOP_RANDOM}, 0},
+    {{8, 1, 256, 0, COOP_RANDOM}, 0},
+    {{67, 65, 768, 1, COOP_RANDOM}, 0},
+    {{16, 33, 7168, 0, COOP_RANDOM}, 0},
+    {{128, 16384, 256, 0, COOP_RANDOM}, 0},
+    {{8, 40, 256, 0, COOP_OUTLIERS}, 0},
+    {{70, 20, 2048, 1, COOP_OUTLIERS}, 0},
+    {{8, 40, 256, 0, COOP_HUGE}, 0},
+    {{70, 20, 2048, 1, COOP_HUGE}, 0},
+    {{10, 20, 64, 0, COOP_NOT_FINITE}, 0},
+    {{10, 20, 256, 0, COOP_NOT_FINITE}, 0},
+    {{64, 6144, 2048, 0, COOP_RANDOM}, VKLM_CASE_BIG},
+    {{17, 5120, 13824, 1, COOP_OUTLIERS}, VKLM_CASE_BIG},
+    {{8, 99584, 2048, 0, COOP_RANDOM}, VKLM_CASE_BIG},
+    {{256, 6144, 2048, 0, COOP_RANDOM}, VKLM_CASE_1_8B},
+    {{256, 2048, 2048, 1, COOP_RANDOM}, VKLM_CASE_1_8B},
+    {{256, 14336, 2048, 0, COOP_RANDOM}, VKLM_CASE_1_8B},
+    {{256, 2048, 7168, 1, COOP_RANDOM}, VKLM_CASE_1_8B},
+    {{256, 15360, 5120, 0, COOP_RANDOM}, VKLM_CASE_13B | VKLM_CASE_8X13B},
+    {{256, 5120, 5120, 1, COOP_RANDOM}, VKLM_CASE_13B | VKLM_CASE_8X13B},
+    {{256, 27648, 5120, 0, COOP_RANDOM}, VKLM_CASE_13B},
+    {{256, 5120, 13824, 1, COOP_RANDOM}, VKLM_CASE_13B},
+};
+
+const vklm_case_family vklm_case_matmul_coop = {
+    .name = "matmul.coop",
+    .dims = {"tokens", "rows", "columns", "added", "inputs"},
+    .formats = true,
+    .format_mask = FORMATS,
+    .tier = VKLM_TIER_COOP,
+    .shapes = matmul_coop_shapes,
+    .n_shapes = sizeof matmul_coop_shapes / sizeof *matmul_coop_shapes,
+    .run = run_matmul,
+    .cost = cost_matmul,
+    .columns = vklm_case_third,
+};
 
 // Where f16 holds every operand, no more is lost than by sums in f32: nothing is left out or
 // counted twice.
-Test(coop, exact_operands)
-{
-    vklm_lab *lab = open_or_skip();
-    for (size_t f = 0; f < 2; f++) // f16, bf16
-        for (size_t i = 0; i < N_SHAPES; i++)
-            check_matmul(lab,
-                         (matmul_case){formats[f], shapes[i].n_tokens, shapes[i].n_rows,
-                                       shapes[i].n_cols, i % 2, EXACT},
-                         record_matmul);
-    vklm_lab_close(lab);
-}
+static const vklm_case_shape matmul_coop_exact_shapes[] = {
+    {{8, 1, 8, 0, COOP_EXACT}, 0},      {{8, 64, 16, 1, COOP_EXACT}, 0},
+    {{9, 65, 24, 0, COOP_EXACT}, 0},    {{64, 64, 64, 1, COOP_EXACT}, 0},
+    {{63, 130, 40, 0, COOP_EXACT}, 0},  {{65, 3, 776, 1, COOP_EXACT}, 0},
+    {{9, 331, 96, 0, COOP_EXACT}, 0},   {{129, 70, 16, 1, COOP_EXACT}, 0},
+    {{33, 96, 2048, 0, COOP_EXACT}, 0}, {{12, 128, 5120, 1, COOP_EXACT}, 0},
+    {{8, 1, 256, 0, COOP_EXACT}, 0},    {{67, 65, 768, 1, COOP_EXACT}, 0},
+    {{16, 33, 7168, 0, COOP_EXACT}, 0},
+};
 
-Test(coop, inputs_beyond_f16)
-{
-    vklm_lab *lab = open_or_skip();
-    for (size_t f = 0; f < N_FORMATS; f++)
-        for (inputs kind = OUTLIERS; kind <= HUGE; kind++) {
-            check_matmul(lab, (matmul_case){formats[f], 8, 40, 256, false, kind}, record_matmul);
-            check_matmul(lab, (matmul_case){formats[f], 70, 20, 2048, true, kind}, record_matmul);
-        }
-    vklm_lab_close(lab);
-}
-
-// What is not finite shows in its token's results, and in no other's.
-Test(coop, inputs_not_finite)
-{
-    enum { TOKENS = 10, ROWS = 20, COLS = 64 };
-    vklm_lab *lab = open_or_skip();
-    const float *values;
-    float x[TOKENS * COLS];
-    double y[ROWS], bound[ROWS];
-    vklm_lab_random(1, x, TOKENS * COLS);
-    x[2 * COLS + 40] = INFINITY;
-    x[5 * COLS + 3] = NAN;
-    vklm_weight w = vklm_lab_weight(lab, 5, VKLM_FORMAT_BF16, ROWS, COLS, &values);
-    vklm_op_matmul op = {.label = "matmul",
-                         .weight = &w,
-                         .x = vklm_lab_input(lab, x, sizeof x),
-                         .y = vklm_lab_output(lab, NULL, TOKENS * ROWS),
-                         .n_tokens = TOKENS};
-    vklm_lab_run(lab, record_matmul, &op);
-    for (uint32_t t = 0; t < TOKENS; t++) {
-        const float *got = vklm_lab_read(lab, op.y) + t * ROWS;
-        for (uint32_t r = 0; r < ROWS && (t == 2 || t == 5); r++)
-            cr_expect(!isfinite(got[r]), "token %u, row %u: %g", t, r, (double)got[r]);
-        if (t == 2 || t == 5)
-            continue;
-        expect(lab, values, x + t * COLS, RANDOM, 1, ROWS, COLS, y, bound);
-        vklm_lab_check("beside what is not finite", got, y, bound, ROWS, 1);
-    }
-    vklm_lab_close(lab);
-}
-
-// Tiles that tuning gives to other devices, by way of a dispatch of its own.
-static const struct {
-    uint32_t tile_tokens, tile_rows, subgroups_tokens, subgroups_rows;
-} tiles[] = {{16, 16, 1, 1}, {64, 32, 2, 1}, {128, 128, 8, 4}};
-static size_t tile; // the one that record_tile takes
-
-static void record_tile(vklm_gpu_cmd *cmd, const void *data)
-{
-    const vklm_op_matmul *op = data;
-    const vklm_gpu_caps *caps = vklm_gpu_device_caps(vklm_gpu_cmd_device(cmd));
-    const vklm_coop_shape *shape = vklm_gpu_caps_coop_shape(caps);
-    const uint32_t tokens = tiles[tile].tile_tokens, rows = tiles[tile].tile_rows;
-    const uint32_t m = tiles[tile].subgroups_tokens, n = tiles[tile].subgroups_rows;
-    struct vklm_args_matmul args = {.weight = vklm_gpu_view_address(op->weight->data),
-                                    .x = vklm_gpu_view_address(op->x),
-                                    .y = vklm_gpu_view_address(op->y),
-                                    .n_rows = op->weight->n_rows,
-                                    .n_cols = op->weight->n_cols,
-                                    .n_tokens = op->n_tokens};
-    vklm_gpu_cmd_dispatch(
-        cmd,
-        &(vklm_gpu_dispatch){
-            .label = "matmul",
-            .shader = op->weight->format == VKLM_FORMAT_Q4 ? "matmul_coop_q4" : "matmul_coop_f16",
-            .constants = {m * n * caps->min_subgroup_size, 0, tokens, rows, op->add, [7] = shape->m,
-                          shape->n, shape->k, m, n},
-            .smallest_subgroups = true,
-            .args = &args,
-            .args_bytes = sizeof args,
-            .groups = {(op->n_tokens + tokens - 1) / tokens, (args.n_rows + rows - 1) / rows},
-            .reads = {op->weight->data, op->x},
-            .writes = {op->y},
-        });
-}
-
-Test(coop, other_tiles)
-{
-    vklm_lab *lab = open_or_skip();
-    for (tile = 0; tile < sizeof tiles / sizeof *tiles; tile++) {
-        check_matmul(lab, (matmul_case){VKLM_FORMAT_F16, 131, 140, 72, true, EXACT}, record_tile);
-        check_matmul(lab, (matmul_case){VKLM_FORMAT_Q4, 20, 130, 256, false, OUTLIERS},
-                     record_tile);
-    }
-    vklm_lab_close(lab);
-}
+const vklm_case_family vklm_case_matmul_coop_exact = {
+    .name = "matmul.coop.exact",
+    .dims = {"tokens", "rows", "columns", "added", "inputs"},
+    .formats = true,
+    .format_mask = HALVES,
+    .tier = VKLM_TIER_COOP,
+    .shapes = matmul_coop_exact_shapes,
+    .n_shapes = sizeof matmul_coop_exact_shapes / sizeof *matmul_coop_exact_shapes,
+    .run = run_matmul,
+    .cost = cost_matmul,
+    .columns = vklm_case_third,
+};
 
 // Grouped experts: gate and up, or down.
 typedef struct {
@@ -267,80 +238,156 @@ static void record_grouped(vklm_gpu_cmd *cmd, const void *op)
     vklm_op_expert_matmul_record(cmd, &g->matmul);
 }
 
-static void check_experts(vklm_lab *lab, vklm_format format, routing r, uint32_t h, uint32_t m,
-                          bool down, inputs kind)
+typedef struct {
+    routing routing;
+    uint32_t n_hidden, n_intermediate;
+    bool down;
+    coop_inputs inputs;
+} experts_coop;
+
+static void check_experts(vklm_lab *lab, vklm_format format, experts_coop e)
 {
-    const uint32_t n = r.n_tokens * r.top_k, n_cols = down ? m : h, width = down ? h : 2 * m;
-    const uint32_t n_x = down ? n : r.n_tokens;
-    const vklm_gpu_caps *caps = vklm_gpu_device_caps(vklm_lab_device(lab));
-    const float *values[MAX_EXPERTS];
-    struct vklm_args_expert table[MAX_EXPERTS] = {0};
-    for (uint32_t e = 0; e < r.n_experts; e++) {
-        vklm_weight w = vklm_lab_weight(lab, e + 10, format, width, n_cols, &values[e]);
-        table[e].gate_up = table[e].down = vklm_gpu_view_address(w.data);
-    }
-    vklm_experts experts = {.table = vklm_lab_input(lab, table, r.n_experts * sizeof *table),
-                            .gate_up_format = format,
-                            .down_format = format,
-                            .n_experts = r.n_experts,
-                            .top_k = r.top_k,
-                            .n_hidden = h,
-                            .n_intermediate = m};
-    const uint32_t n_tiles = vklm_op_expert_tiles(caps, r.n_tokens, r.n_experts, r.top_k);
-    vklm_expert_groups groups = {.dispatch = vklm_lab_output(lab, NULL, 6),
-                                 .tiles = vklm_lab_output(lab, NULL, (size_t)n_tiles * 4),
-                                 .entries = vklm_lab_output(lab, NULL, n),
-                                 .places = vklm_lab_output(lab, NULL, n)};
+    const routing r = e.routing;
+    const uint32_t n = r.n_tokens * r.top_k, n_x = e.down ? n : r.n_tokens;
+    const coop_case c = {.format = format,
+                         .n_rows = e.down ? e.n_hidden : 2 * e.n_intermediate,
+                         .n_cols = e.down ? e.n_intermediate : e.n_hidden,
+                         .inputs = e.inputs};
+    experts_case experts;
+    experts_make(lab, format, (experts_shape){r.n_experts, r.top_k, e.n_hidden, e.n_intermediate},
+                 e.down, &experts);
+    vklm_expert_groups groups = experts_groups(lab, r);
     struct vklm_args_route *routes = routing_make(r);
-    float *x = malloc((size_t)n_x * n_cols * sizeof *x);
-    double *y = malloc(width * sizeof *y), *bound = malloc(width * sizeof *bound);
-    fill_inputs(kind, x, n_x, n_cols);
-    grouped op = {.group = {.experts = &experts,
+    float *x = malloc((size_t)n_x * c.n_cols * sizeof *x);
+    fill_inputs(e.inputs, x, n_x, c.n_cols);
+    grouped op = {.group = {.experts = &experts.e,
                             .routes = vklm_lab_input(lab, routes, n * sizeof *routes),
                             .groups = &groups,
                             .n_tokens = r.n_tokens},
-                  .matmul = {.experts = &experts,
+                  .matmul = {.experts = &experts.e,
                              .groups = &groups,
-                             .x = vklm_lab_input(lab, x, (size_t)n_x * n_cols * sizeof *x),
-                             .y = vklm_lab_output(lab, NULL, (size_t)n * width),
-                             .down = down}};
+                             .x = vklm_lab_input(lab, x, (size_t)n_x * c.n_cols * sizeof *x),
+                             .y = vklm_lab_output(lab, NULL, (size_t)n * c.n_rows),
+                             .down = e.down}};
     vklm_lab_run(lab, record_grouped, &op);
-    const double most = largest(x, (size_t)n_x * n_cols);
-    for (uint32_t i = 0; i < n; i++) {
-        size_t place = routing_word(vklm_lab_read(lab, groups.places), i);
-        size_t row = down ? place : i / r.top_k;
-        expect(lab, values[routes[i].expert], x + row * n_cols, kind, most, width, n_cols, y,
-               bound);
-        vklm_lab_check(down ? "grouped down" : "grouped gate up",
-                       vklm_lab_read(lab, op.matmul.y) + place * width, y, bound, width, 1);
+    const double most = largest(x, (size_t)n_x * c.n_cols);
+    const uint32_t judged = n_judged(n);
+    for (uint32_t j = 0; j < judged; j++) {
+        const size_t i = judged > 1 ? (size_t)j * (n - 1) / (judged - 1) : 0;
+        const size_t place = vklm_lab_word(vklm_lab_read(lab, groups.places), i);
+        const size_t row = e.down ? place : i / r.top_k;
+        judge(lab, e.down ? "grouped down" : "grouped gate up", &c,
+              experts.values[routes[i].expert], x + row * c.n_cols, NULL, most,
+              vklm_lab_read(lab, op.matmul.y) + place * c.n_rows);
     }
-    free(routes), free(x), free(y), free(bound);
-    vklm_lab_clear(lab);
+    free(routes), free(x);
+    vklm_lab_finish_case(lab, record_grouped, &op);
 }
 
-Test(coop, grouped_experts)
+static experts_coop experts_of(const vklm_lab *lab, const uint32_t *n, bool down)
 {
-    static const routing routings[] = {
-        {2, 1, 3, 1, 1}, {8, 2, 65, 3, 1}, {4, 1, 128, 0, 1}, {3, 2, 100, 1, 1}};
-    vklm_lab *lab = open_or_skip();
-    for (size_t f = 0; f < N_FORMATS; f++)
-        for (size_t i = 0; i < sizeof routings / sizeof *routings; i++) {
-            const bool q4 = formats[f] == VKLM_FORMAT_Q4;
-            const inputs kind = i == 1 ? OUTLIERS : f < 2 ? EXACT : RANDOM;
-            if (f > 0 && i > 1)
-                continue; // a pipeline takes seconds to compile
-            check_experts(lab, formats[f], routings[i], q4 ? 256 : 96, q4 ? 512 : 64, i % 2, kind);
-        }
-    vklm_lab_close(lab);
+    const uint32_t n_tokens = routing_capped(lab, n[0]);
+    return (experts_coop){
+        // the remainder as the step: tokens spread over the experts, or all on the same ones
+        .routing = {n[1], n[2], n_tokens, n_tokens % n[1], 1},
+        .n_hidden = n[3],
+        .n_intermediate = n[4],
+        .down = down,
+        .inputs = (coop_inputs)n[5]};
 }
 
-Test(coop_big, real_shapes)
+static void run_gate_up(vklm_lab *lab, vklm_format format, const uint32_t *n)
 {
-    vklm_lab *lab = open_or_skip();
-    check_matmul(lab, (matmul_case){VKLM_FORMAT_BF16, 64, 6144, 2048, false, RANDOM},
-                 record_matmul);
-    check_matmul(lab, (matmul_case){VKLM_FORMAT_Q8, 17, 5120, 13824, true, OUTLIERS},
-                 record_matmul);
-    check_matmul(lab, (matmul_case){VKLM_FORMAT_Q4, 8, 99584, 2048, false, RANDOM}, record_matmul);
-    vklm_lab_close(lab);
+    check_experts(lab, format, experts_of(lab, n, false));
 }
+
+static void run_down(vklm_lab *lab, vklm_format format, const uint32_t *n)
+{
+    check_experts(lab, format, experts_of(lab, n, true));
+}
+
+static vklm_case_cost cost_gate_up(vklm_format format, const uint32_t *n)
+{
+    return vklm_case_expert_matmul.cost(format, n);
+}
+
+static vklm_case_cost cost_down(vklm_format format, const uint32_t *n)
+{
+    const double rows = (double)n[0] * n[2];
+    return (vklm_case_cost){.flop = 2 * rows * n[3] * n[4],
+                            .bytes = n[1] * vklm_case_weight_bytes(format, n[3], n[4]) +
+                                     4.0 * rows * (n[4] + (double)n[3])};
+}
+
+static uint32_t columns(const uint32_t *n)
+{
+    return experts_columns(n[3], n[4]);
+}
+
+static const vklm_case_shape gate_up_shapes[] = {
+    {{3, 2, 1, 96, 64, COOP_RANDOM}, 0},
+    {{3, 2, 1, 256, 512, COOP_RANDOM}, 0},
+    {{127, 2, 1, 5120, 13824, COOP_RANDOM}, VKLM_CASE_8X13B},
+};
+static const vklm_case_shape gate_up_exact_shapes[] = {
+    {{3, 2, 1, 96, 64, COOP_EXACT}, 0},
+    {{128, 4, 1, 96, 64, COOP_EXACT}, 0},
+};
+static const vklm_case_shape down_shapes[] = {
+    {{67, 8, 2, 96, 64, COOP_OUTLIERS}, 0},
+    {{67, 8, 2, 256, 512, COOP_OUTLIERS}, 0},
+    {{127, 2, 1, 5120, 13824, COOP_RANDOM}, VKLM_CASE_8X13B},
+};
+static const vklm_case_shape down_exact_shapes[] = {{{100, 3, 2, 96, 64, COOP_EXACT}, 0}};
+
+const vklm_case_family vklm_case_expert_coop = {
+    .name = "expert.matmul.coop",
+    .dims = {"tokens", "experts", "of a token", "hidden", "intermediate", "inputs"},
+    .formats = true,
+    .format_mask = FORMATS,
+    .tier = VKLM_TIER_COOP,
+    .shapes = gate_up_shapes,
+    .n_shapes = sizeof gate_up_shapes / sizeof *gate_up_shapes,
+    .run = run_gate_up,
+    .cost = cost_gate_up,
+    .columns = columns,
+};
+
+const vklm_case_family vklm_case_expert_coop_exact = {
+    .name = "expert.matmul.coop.exact",
+    .dims = {"tokens", "experts", "of a token", "hidden", "intermediate", "inputs"},
+    .formats = true,
+    .format_mask = HALVES,
+    .tier = VKLM_TIER_COOP,
+    .shapes = gate_up_exact_shapes,
+    .n_shapes = sizeof gate_up_exact_shapes / sizeof *gate_up_exact_shapes,
+    .run = run_gate_up,
+    .cost = cost_gate_up,
+    .columns = columns,
+};
+
+const vklm_case_family vklm_case_expert_coop_down = {
+    .name = "expert.matmul.down.coop",
+    .dims = {"tokens", "experts", "of a token", "hidden", "intermediate", "inputs"},
+    .formats = true,
+    .format_mask = FORMATS,
+    .tier = VKLM_TIER_COOP,
+    .shapes = down_shapes,
+    .n_shapes = sizeof down_shapes / sizeof *down_shapes,
+    .run = run_down,
+    .cost = cost_down,
+    .columns = columns,
+};
+
+const vklm_case_family vklm_case_expert_coop_down_exact = {
+    .name = "expert.matmul.down.coop.exact",
+    .dims = {"tokens", "experts", "of a token", "hidden", "intermediate", "inputs"},
+    .formats = true,
+    .format_mask = HALVES,
+    .tier = VKLM_TIER_COOP,
+    .shapes = down_exact_shapes,
+    .n_shapes = sizeof down_exact_shapes / sizeof *down_exact_shapes,
+    .run = run_down,
+    .cost = cost_down,
+    .columns = columns,
+};

@@ -1,50 +1,18 @@
-// The kernels of layers with experts against double precision: router, groups, and the experts'
-// products, for one token and for many.
-#include <criterion/criterion.h>
-
+// The kernels of layers with experts against double precision: groups, and the products of
+// one token, with its inputs in f32 and in 8 bits (the dot8 tier).
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "kernels/lab.h"
+#include "kernels/cases.h"
+#include "kernels/input8.h"
 #include "kernels/routing.h"
 #include "ops/experts.h"
 #include "ops/tune.h"
 #include "ref/ops.h"
 
-static vklm_lab *open_or_skip(void)
-{
-    vklm_lab *lab = vklm_lab_open();
-    if (!lab)
-        cr_skip_test("no Vulkan: %s", vklm_error_message());
-    return lab;
-}
-
 static vklm_tuning tuning_of(const vklm_lab *lab)
 {
     return vklm_tune_select(vklm_gpu_device_caps(vklm_lab_device(lab)));
-}
-
-static double *to_double(const float *x, size_t n)
-{
-    double *y = malloc(n * sizeof *y);
-    for (size_t i = 0; i < n; i++)
-        y[i] = (double)x[i];
-    return y;
-}
-
-static vklm_expert_groups new_groups(vklm_lab *lab, routing r)
-{
-    const vklm_gpu_caps *caps = vklm_gpu_device_caps(vklm_lab_device(lab));
-    const uint32_t n = r.n_tokens * r.top_k;
-    return (vklm_expert_groups){
-        .dispatch = vklm_lab_output(lab, NULL, 6),
-        .tiles = vklm_lab_output(
-            lab, NULL, (size_t)vklm_op_expert_tiles(caps, r.n_tokens, r.n_experts, r.top_k) * 4),
-        .entries = vklm_lab_output(lab, NULL, n),
-        .places = vklm_lab_output(lab, NULL, n),
-    };
 }
 
 static void record_group(vklm_gpu_cmd *cmd, const void *op)
@@ -61,10 +29,12 @@ static void check_tiles(vklm_lab *lab, const vklm_expert_groups *g, routing r,
         for (uint32_t at = 0; at < counts[e]; at += tuning.tile_tokens, tile++) {
             uint32_t left = counts[e] - at;
             const float *words = vklm_lab_read(lab, g->tiles) + 4 * (size_t)tile;
-            cr_assert_eq(routing_word(words, 0), e);
-            cr_assert_eq(routing_word(words, 1), first + at);
-            cr_assert_eq(routing_word(words, 2),
-                         left < tuning.tile_tokens ? left : tuning.tile_tokens);
+            vklm_lab_require(vklm_lab_word(words, 0) == e &&
+                                 vklm_lab_word(words, 1) == first + at &&
+                                 vklm_lab_word(words, 2) ==
+                                     (left < tuning.tile_tokens ? left : tuning.tile_tokens),
+                             "tile %u is (%u, %u, %u)", tile, vklm_lab_word(words, 0),
+                             vklm_lab_word(words, 1), vklm_lab_word(words, 2));
         }
         first += counts[e];
     }
@@ -72,7 +42,8 @@ static void check_tiles(vklm_lab *lab, const vklm_expert_groups *g, routing r,
     const uint32_t wanted[] = {(2 * 40 + tuning.tile_rows - 1) / tuning.tile_rows, tile, 1,
                                (24 + tuning.tile_rows - 1) / tuning.tile_rows,     tile, 1};
     for (size_t i = 0; i < 6; i++)
-        cr_assert_eq(routing_word(dispatch, i), wanted[i], "dispatch word %zu", i);
+        vklm_lab_require(vklm_lab_word(dispatch, i) == wanted[i], "dispatch word %zu is %u", i,
+                         vklm_lab_word(dispatch, i));
 }
 
 static void check_group(vklm_lab *lab, routing r)
@@ -81,7 +52,7 @@ static void check_group(vklm_lab *lab, routing r)
     const uint32_t n = r.n_tokens * r.top_k;
     vklm_experts experts = {
         .n_experts = r.n_experts, .top_k = r.top_k, .n_hidden = 24, .n_intermediate = 40};
-    vklm_expert_groups groups = new_groups(lab, r);
+    vklm_expert_groups groups = experts_groups(lab, r);
     vklm_op_expert_group op = {.experts = &experts,
                                .routes = vklm_lab_input(lab, routes, n * sizeof *routes),
                                .groups = &groups,
@@ -91,73 +62,67 @@ static void check_group(vklm_lab *lab, routing r)
     for (uint32_t e = 0; e < r.n_experts; e++) // a stable sort by expert
         for (uint32_t i = 0; i < n; i++)
             if (routes[i].expert == e) {
-                cr_assert_eq(routing_word(vklm_lab_read(lab, groups.places), i), place, "entry %u",
-                             i);
-                cr_assert_eq(routing_word(vklm_lab_read(lab, groups.entries), place), i, "row %u",
-                             place);
+                vklm_lab_require(vklm_lab_word(vklm_lab_read(lab, groups.places), i) == place,
+                                 "entry %u has the place %u, wanted %u", i,
+                                 vklm_lab_word(vklm_lab_read(lab, groups.places), i), place);
+                vklm_lab_require(vklm_lab_word(vklm_lab_read(lab, groups.entries), place) == i,
+                                 "place %u has the entry %u, wanted %u", place,
+                                 vklm_lab_word(vklm_lab_read(lab, groups.entries), place), i);
                 counts[e]++;
                 place++;
             }
     check_tiles(lab, &groups, r, counts);
     free(routes);
-    vklm_lab_clear(lab);
+    vklm_lab_finish_case(lab, record_group, &op);
 }
 
-Test(experts, groups)
+static void run_group(vklm_lab *lab, vklm_format format, const uint32_t *n)
 {
-    vklm_lab *lab = open_or_skip();
-    const uint32_t most = tuning_of(lab).prefill_tokens;
-    const routing cases[] = {
-        {2, 1, 1, 1, 1},     {4, 1, 33, 0, 1},        {8, 2, 31, 3, 1},     {8, 2, 32, 0, 5},
-        {8, 2, most, 1, 3},  {8, 2, most, 0, 7},      {64, 8, most, 11, 9}, {3, 3, 70, 1, 1},
-        {64, 1, most, 0, 1}, {16, 4, most - 1, 5, 3},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        check_group(lab, cases[i]);
-    vklm_lab_close(lab);
+    (void)format;
+    check_group(lab, (routing){n[1], n[2], routing_capped(lab, n[0]), n[3], n[4]});
 }
 
-// Random experts in a format, and the values of their matrices.
-typedef struct {
-    vklm_experts e;
-    const float *gate_up[MAX_EXPERTS], *down[MAX_EXPERTS];
-} experts_case;
-
-static void make_experts(vklm_lab *lab, vklm_format format, uint32_t n_experts, uint32_t top_k,
-                         uint32_t n_hidden, uint32_t n_intermediate, experts_case *out)
+// Routes are read, entries and places written.
+static vklm_case_cost cost_group(vklm_format format, const uint32_t *n)
 {
-    struct vklm_args_expert rows[MAX_EXPERTS];
-    for (uint32_t e = 0; e < n_experts; e++) {
-        vklm_weight w = vklm_lab_weight(lab, 2 * e + 10, format, 2 * n_intermediate, n_hidden,
-                                        &out->gate_up[e]);
-        rows[e].gate_up = vklm_gpu_view_address(w.data);
-        w = vklm_lab_weight(lab, 2 * e + 11, format, n_hidden, n_intermediate, &out->down[e]);
-        rows[e].down = vklm_gpu_view_address(w.data);
-    }
-    out->e = (vklm_experts){.table = vklm_lab_input(lab, rows, n_experts * sizeof *rows),
-                            .gate_up_format = format,
-                            .down_format = format,
-                            .n_experts = n_experts,
-                            .top_k = top_k,
-                            .n_hidden = n_hidden,
-                            .n_intermediate = n_intermediate};
+    (void)format;
+    return (vklm_case_cost){.flop = 2.0 * n[0] * n[2], .bytes = 16.0 * n[0] * n[2]};
 }
 
-static const struct {
-    uint32_t n_experts, top_k, n_hidden, n_intermediate;
-} shapes[] = {{2, 1, 8, 8},     {4, 1, 24, 40},   {8, 2, 96, 160},   {16, 4, 64, 104},
-              {3, 2, 256, 512}, {3, 2, 5120, 32}, {3, 2, 32, 13824}, {8, 8, 256, 256}};
+static const vklm_case_shape group_shapes[] = {
+    {{1, 2, 1, 1, 1}, 0},
+    {{33, 4, 1, 0, 1}, 0},
+    {{31, 8, 2, 3, 1}, 0},
+    {{32, 8, 2, 0, 5}, 0},
+    {{256, 8, 2, 1, 3}, 0},
+    {{256, 8, 2, 0, 7}, 0},
+    {{256, 64, 8, 11, 9}, 0},
+    {{70, 3, 3, 1, 1}, 0},
+    {{256, 64, 1, 0, 1}, 0},
+    {{255, 16, 4, 5, 3}, 0},
+    {{256, 8, 2, 3, 1}, VKLM_CASE_8X13B},
+};
 
-static bool fits(vklm_format format, size_t shape)
+const vklm_case_family vklm_case_expert_group = {
+    .name = "expert.group",
+    .dims = {"tokens", "experts", "of a token", "step", "stride"},
+    .shapes = group_shapes,
+    .n_shapes = sizeof group_shapes / sizeof *group_shapes,
+    .run = run_group,
+    .cost = cost_group,
+};
+
+static uint32_t decode_columns(const uint32_t *n)
 {
-    return shapes[shape].n_hidden % vklm_format_group(format) == 0 &&
-           shapes[shape].n_intermediate % vklm_format_group(format) == 0;
+    return experts_columns(n[2], n[3]);
 }
 
-static double chain(const vklm_lab *lab, uint32_t n_cols)
+// As of the dense kernels, whose code these share; a packed value is rounded on its way.
+static double chain(const vklm_lab *lab, uint32_t n_cols, bool dot8)
 {
     vklm_tuning t = tuning_of(lab);
-    return (double)(n_cols / 8 / t.matvec_lanes + 1) + 8 + t.matvec_lanes;
+    return (double)(n_cols / (dot8 ? 64 : 8) / t.matvec_lanes + 1) * (dot8 ? 3 : 1) + 8 +
+           t.matvec_lanes;
 }
 
 static void record_swiglu(vklm_gpu_cmd *cmd, const void *op)
@@ -165,24 +130,29 @@ static void record_swiglu(vklm_gpu_cmd *cmd, const void *op)
     vklm_op_expert_swiglu_record(cmd, op);
 }
 
-static void check_swiglu(vklm_lab *lab, vklm_format format, size_t s)
+static void check_swiglu(vklm_lab *lab, vklm_format format, experts_shape s, bool dot8)
 {
-    const uint32_t k = shapes[s].top_k, h = shapes[s].n_hidden, m = shapes[s].n_intermediate;
+    const uint32_t k = s.top_k, h = s.n_hidden, m = s.n_intermediate;
     experts_case c;
-    make_experts(lab, format, shapes[s].n_experts, k, h, m, &c);
-    struct vklm_args_route *routes =
-        routing_make((routing){shapes[s].n_experts, k, 1, 0, shapes[s].n_experts - 1});
-    float *x = malloc(h * sizeof *x);
-    double *both = malloc(2 * m * sizeof *both), *size = malloc(2 * m * sizeof *size);
-    vklm_lab_random(s, x, h);
+    experts_make(lab, format, s, false, &c);
+    struct vklm_args_route *routes = routing_make((routing){s.n_experts, k, 1, 0, s.n_experts - 1});
+    const uint32_t n_counters = k * m / 32;
+    float *x = malloc(h * sizeof *x), *zeros = calloc(k * m, sizeof *zeros);
+    double *both = calloc(2 * m, sizeof *both), *size = calloc(2 * m, sizeof *size);
+    vklm_lab_random(h + m, x, h);
     vklm_op_expert_swiglu op = {.experts = &c.e,
                                 .routes = vklm_lab_input(lab, routes, k * sizeof *routes),
                                 .x = vklm_lab_input(lab, x, h * sizeof *x),
                                 .y = vklm_lab_output(lab, NULL, (size_t)k * m)};
+    if (dot8) {
+        op.x8 = vklm_case_input8(lab, x, 1, h);
+        op.y8 = vklm_case_output8(lab, k, m);
+        op.counters = vklm_lab_output(lab, zeros, n_counters);
+    }
     vklm_lab_run(lab, record_swiglu, &op);
-    double *xd = to_double(x, h);
+    double *xd = vklm_lab_doubles(x, h);
     for (uint32_t slot = 0; slot < k; slot++) {
-        vklm_ref_matmul(c.gate_up[routes[slot].expert], xd, 1, 2 * m, h, both, size);
+        experts_multiply(lab, c.values[routes[slot].expert], xd, 2 * m, h, dot8, both, size);
         for (uint32_t r = 0; r < m; r++) { // as in the dense kernel's test
             double gate = both[r], up = both[m + r];
             size[r] = 1.1 * size[r] * fabs(up) + size[m + r] * fabs(vklm_ref_silu(gate)) +
@@ -190,20 +160,25 @@ static void check_swiglu(vklm_lab *lab, vklm_format format, size_t s)
             both[r] = vklm_ref_silu(gate) * up;
         }
         vklm_lab_check("expert swiglu", vklm_lab_read(lab, op.y) + slot * m, both, size, m,
-                       chain(lab, h));
+                       chain(lab, h, dot8));
     }
-    free(routes), free(x), free(xd), free(both), free(size);
-    vklm_lab_clear(lab);
+    if (dot8)
+        vklm_case_check8(lab, "expert swiglu", op.y8, vklm_lab_read(lab, op.y), k, m);
+    for (uint32_t i = 0; dot8 && i < n_counters; i++)
+        vklm_lab_require(vklm_lab_word(vklm_lab_read(lab, op.counters), i) == 0,
+                         "counter %u is not 0", i);
+    free(routes), free(x), free(xd), free(zeros), free(both), free(size);
+    vklm_lab_finish_case(lab, record_swiglu, &op);
 }
 
-Test(experts, swiglu_of_one_token)
+static void run_swiglu(vklm_lab *lab, vklm_format format, const uint32_t *n)
 {
-    vklm_lab *lab = open_or_skip();
-    for (int format = 0; format < VKLM_FORMAT_COUNT; format++)
-        for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
-            if (fits((vklm_format)format, s))
-                check_swiglu(lab, (vklm_format)format, s);
-    vklm_lab_close(lab);
+    check_swiglu(lab, format, (experts_shape){n[0], n[1], n[2], n[3]}, false);
+}
+
+static void run_swiglu_dot8(vklm_lab *lab, vklm_format format, const uint32_t *n)
+{
+    check_swiglu(lab, format, (experts_shape){n[0], n[1], n[2], n[3]}, true);
 }
 
 static void record_down(vklm_gpu_cmd *cmd, const void *op)
@@ -211,21 +186,20 @@ static void record_down(vklm_gpu_cmd *cmd, const void *op)
     vklm_op_expert_down_record(cmd, op);
 }
 
-static void check_down(vklm_lab *lab, vklm_format format, size_t s)
+static void check_down(vklm_lab *lab, vklm_format format, experts_shape s, bool dot8)
 {
-    const uint32_t k = shapes[s].top_k, h = shapes[s].n_hidden, m = shapes[s].n_intermediate;
+    const uint32_t k = s.top_k, h = s.n_hidden, m = s.n_intermediate;
     const float zero = 0;
     experts_case c;
-    make_experts(lab, format, shapes[s].n_experts, k, h, m, &c);
-    struct vklm_args_route *routes =
-        routing_make((routing){shapes[s].n_experts, k, 1, 0, shapes[s].n_experts - 1});
+    experts_make(lab, format, s, true, &c);
+    struct vklm_args_route *routes = routing_make((routing){s.n_experts, k, 1, 0, s.n_experts - 1});
     float *x = malloc((size_t)k * m * sizeof *x), *y = malloc(h * sizeof *y),
           *norm = malloc(h * sizeof *norm);
-    double *want = malloc(h * sizeof *want), *size = malloc(h * sizeof *size),
-           *one = malloc(h * sizeof *one), *one_size = malloc(h * sizeof *one_size);
-    vklm_lab_random(s, x, (size_t)k * m);
-    vklm_lab_random(s + 100, y, h);
-    vklm_lab_random(s + 200, norm, h);
+    double *want = calloc(h, sizeof *want), *size = calloc(h, sizeof *size),
+           *one = calloc(h, sizeof *one), *one_size = calloc(h, sizeof *one_size);
+    vklm_lab_random(h + m, x, (size_t)k * m);
+    vklm_lab_random(h + m + 100, y, h);
+    vklm_lab_random(h + m + 200, norm, h);
     vklm_op_expert_down op = {.experts = &c.e,
                               .routes = vklm_lab_input(lab, routes, k * sizeof *routes),
                               .x = vklm_lab_input(lab, x, (size_t)k * m * sizeof *x),
@@ -234,190 +208,125 @@ static void check_down(vklm_lab *lab, vklm_format format, size_t s)
                               .yn = vklm_lab_output(lab, NULL, h),
                               .counter = vklm_lab_output(lab, &zero, 1),
                               .eps = 1e-5f};
+    if (dot8) {
+        op.x8 = vklm_case_input8(lab, x, k, m);
+        op.yn8 = vklm_case_output8(lab, 1, h);
+    }
     vklm_lab_run(lab, record_down, &op);
-    double *xd = to_double(x, (size_t)k * m);
+    double *xd = vklm_lab_doubles(x, (size_t)k * m);
     for (uint32_t r = 0; r < h; r++)
         want[r] = (double)y[r], size[r] = fabs(want[r]);
     for (uint32_t slot = 0; slot < k; slot++) {
         struct vklm_args_route route = routes[slot];
-        vklm_ref_matmul(c.down[route.expert], xd + slot * m, 1, h, m, one, one_size);
+        experts_multiply(lab, c.values[route.expert], xd + slot * m, h, m, dot8, one, one_size);
         for (uint32_t r = 0; r < h; r++) {
             want[r] += (double)route.weight * one[r];
             size[r] += fabs((double)route.weight) * one_size[r];
         }
     }
-    vklm_lab_check("expert down", vklm_lab_read(lab, op.y), want, size, h, chain(lab, m) + k + 1);
-    double *got = to_double(vklm_lab_read(lab, op.y), h);
+    vklm_lab_check("expert down", vklm_lab_read(lab, op.y), want, size, h,
+                   chain(lab, m, dot8) + k + 1);
+    double *got = vklm_lab_doubles(vklm_lab_read(lab, op.y), h);
     vklm_ref_rmsnorm(got, norm, h, 1e-5, want);
     for (uint32_t r = 0; r < h; r++)
         size[r] = fabs(want[r]);
     vklm_lab_check("norm", vklm_lab_read(lab, op.yn), want, size, h, (double)h / 4 + 16);
-    cr_assert_eq(memcmp(vklm_lab_read(lab, op.counter), &zero, 4), 0, "the counter is not 0");
+    vklm_lab_require(vklm_lab_word(vklm_lab_read(lab, op.counter), 0) == 0, "the counter is not 0");
+    if (dot8)
+        vklm_case_check8(lab, "norm", op.yn8, vklm_lab_read(lab, op.yn), 1, h);
     free(routes), free(x), free(xd), free(y), free(norm), free(want), free(size), free(one);
     free(one_size), free(got);
-    vklm_lab_clear(lab);
+    vklm_lab_finish_case(lab, record_down, &op);
 }
 
-Test(experts, down_of_one_token)
+static void run_down(vklm_lab *lab, vklm_format format, const uint32_t *n)
 {
-    vklm_lab *lab = open_or_skip();
-    for (int format = 0; format < VKLM_FORMAT_COUNT; format++)
-        for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
-            if (fits((vklm_format)format, s))
-                check_down(lab, (vklm_format)format, s);
-    vklm_lab_close(lab);
+    check_down(lab, format, (experts_shape){n[0], n[1], n[2], n[3]}, false);
 }
 
-// Many tokens: group, gate and up; and group, down, combine.
-typedef struct {
-    vklm_op_expert_group group;
-    vklm_op_expert_matmul matmul;
-    vklm_op_expert_combine combine; // unless it has no rows
-} grouped;
-
-static void record_grouped(vklm_gpu_cmd *cmd, const void *op)
+static void run_down_dot8(vklm_lab *lab, vklm_format format, const uint32_t *n)
 {
-    const grouped *g = op;
-    vklm_op_expert_group_record(cmd, &g->group);
-    vklm_op_expert_matmul_record(cmd, &g->matmul);
-    if (g->combine.rows.buffer)
-        vklm_op_expert_combine_record(cmd, &g->combine);
+    check_down(lab, format, (experts_shape){n[0], n[1], n[2], n[3]}, true);
 }
 
-static void check_gate_up(vklm_lab *lab, vklm_format format, size_t s, routing r)
+static const vklm_case_shape decode_shapes[] = {
+    {{2, 1, 8, 8}, 0},
+    {{4, 1, 24, 40}, 0},
+    {{8, 2, 96, 160}, 0},
+    {{16, 4, 64, 104}, 0},
+    {{3, 2, 256, 512}, 0},
+    {{3, 2, 5120, 32}, 0},
+    {{3, 2, 32, 13824}, 0},
+    {{8, 8, 256, 256}, 0},
+    {{2, 2, 5120, 13824}, VKLM_CASE_8X13B}, // the two of a token; the other six cost nothing
+};
+
+static const vklm_case_shape decode_dot8_shapes[] = {
+    {{2, 1, 64, 64}, 0},
+    {{8, 2, 192, 320}, 0},
+    {{3, 2, 256, 512}, 0},
+    {{3, 2, 5120, 64}, 0},
+    {{3, 2, 64, 13824}, 0},
+    {{8, 8, 256, 256}, 0},
+    {{2, 2, 5120, 13824}, VKLM_CASE_8X13B},
+};
+
+static vklm_case_cost cost_swiglu(vklm_format format, const uint32_t *n)
 {
-    const uint32_t h = shapes[s].n_hidden, width = 2 * shapes[s].n_intermediate;
-    const size_t n_rows = (size_t)r.n_tokens * r.top_k, n_x = (size_t)r.n_tokens * h;
-    experts_case c;
-    make_experts(lab, format, r.n_experts, r.top_k, h, width / 2, &c);
-    vklm_expert_groups groups = new_groups(lab, r);
-    struct vklm_args_route *routes = routing_make(r);
-    float *x = malloc(n_x * sizeof *x);
-    double *y = malloc(width * sizeof *y), *size = malloc(width * sizeof *size);
-    vklm_lab_random(s, x, n_x);
-    grouped op = {.group = {.experts = &c.e,
-                            .routes = vklm_lab_input(lab, routes, n_rows * sizeof *routes),
-                            .groups = &groups,
-                            .n_tokens = r.n_tokens},
-                  .matmul = {.experts = &c.e,
-                             .groups = &groups,
-                             .x = vklm_lab_input(lab, x, n_x * sizeof *x),
-                             .y = vklm_lab_output(lab, NULL, n_rows * width)}};
-    vklm_lab_run(lab, record_grouped, &op);
-    double *xd = to_double(x, n_x);
-    for (uint32_t i = 0; i < n_rows; i++) {
-        size_t place = routing_word(vklm_lab_read(lab, groups.places), i);
-        vklm_ref_matmul(c.gate_up[routes[i].expert], xd + (size_t)(i / r.top_k) * h, 1, width, h, y,
-                        size);
-        vklm_lab_check("grouped gate up", vklm_lab_read(lab, op.matmul.y) + place * width, y, size,
-                       width, h + 2);
-    }
-    free(routes), free(x), free(xd), free(y), free(size);
-    vklm_lab_clear(lab);
+    return (vklm_case_cost){.flop = 4.0 * n[1] * n[2] * n[3],
+                            .bytes = n[1] * vklm_case_weight_bytes(format, 2 * n[3], n[2])};
 }
 
-static void check_down_and_combine(vklm_lab *lab, vklm_format format, size_t s, routing r)
+static vklm_case_cost cost_down(vklm_format format, const uint32_t *n)
 {
-    const uint32_t h = shapes[s].n_hidden, m = shapes[s].n_intermediate;
-    const size_t n_rows = (size_t)r.n_tokens * r.top_k, n = (size_t)r.n_tokens * h;
-    experts_case c;
-    make_experts(lab, format, r.n_experts, r.top_k, h, m, &c);
-    vklm_expert_groups groups = new_groups(lab, r);
-    struct vklm_args_route *routes = routing_make(r);
-    float *x = malloc(n_rows * m * sizeof *x), *old = malloc(n * sizeof *old);
-    double *one = malloc(h * sizeof *one), *one_size = malloc(h * sizeof *one_size);
-    vklm_lab_random(s, x, n_rows * m);
-    vklm_lab_random(s + 1, old, n);
-    vklm_gpu_view routes_view = vklm_lab_input(lab, routes, n_rows * sizeof *routes);
-    vklm_gpu_view rows = vklm_lab_output(lab, NULL, n_rows * h);
-    grouped op = {.group = {.experts = &c.e,
-                            .routes = routes_view,
-                            .groups = &groups,
-                            .n_tokens = r.n_tokens},
-                  .matmul = {.experts = &c.e,
-                             .groups = &groups,
-                             .x = vklm_lab_input(lab, x, n_rows * m * sizeof *x),
-                             .y = rows,
-                             .down = true},
-                  .combine = {.experts = &c.e,
-                              .groups = &groups,
-                              .routes = routes_view,
-                              .rows = rows,
-                              .x = vklm_lab_output(lab, old, n),
-                              .n_tokens = r.n_tokens}};
-    vklm_lab_run(lab, record_grouped, &op);
-    double *xd = to_double(x, n_rows * m), *want = to_double(old, n), *size = to_double(old, n);
-    for (size_t i = 0; i < n; i++)
-        size[i] = fabs(size[i]);
-    for (uint32_t i = 0; i < n_rows; i++) {
-        struct vklm_args_route route = routes[i];
-        size_t place = routing_word(vklm_lab_read(lab, groups.places), i), t = i / r.top_k;
-        vklm_ref_matmul(c.down[route.expert], xd + place * m, 1, h, m, one, one_size);
-        for (uint32_t k = 0; k < h; k++) {
-            want[t * h + k] += (double)route.weight * one[k];
-            size[t * h + k] += fabs((double)route.weight) * one_size[k];
-        }
-    }
-    vklm_lab_check("combined", vklm_lab_read(lab, op.combine.x), want, size, n,
-                   m + 2 * r.top_k + 2);
-    free(routes), free(x), free(xd), free(old), free(one), free(one_size), free(want), free(size);
-    vklm_lab_clear(lab);
+    return (vklm_case_cost){.flop = 2.0 * n[1] * n[2] * n[3],
+                            .bytes = n[1] * vklm_case_weight_bytes(format, n[2], n[3])};
 }
 
-// Spread evenly, all on the same experts (others get none), more tokens than a tile has.
-Test(experts, grouped_products)
-{
-    vklm_lab *lab = open_or_skip();
-    const uint32_t most = tuning_of(lab).prefill_tokens;
-    for (int format = 0; format < VKLM_FORMAT_COUNT; format++)
-        for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
-            const uint32_t n = shapes[s].n_experts, k = shapes[s].top_k;
-            const bool large = shapes[s].n_hidden * shapes[s].n_intermediate > 1 << 15;
-            const routing cases[] = {
-                {n, k, 1, 0, 1}, {n, k, large ? 5 : 37, 1, n - 1}, {n, k, large ? 9 : most, 0, 1}};
-            for (size_t i = 0; i < 3 && fits((vklm_format)format, s); i++) {
-                check_gate_up(lab, (vklm_format)format, s, cases[i]);
-                check_down_and_combine(lab, (vklm_format)format, s, cases[i]);
-            }
-        }
-    vklm_lab_close(lab);
-}
+const vklm_case_family vklm_case_expert_swiglu = {
+    .name = "expert.swiglu",
+    .dims = {"experts", "of a token", "hidden", "intermediate"},
+    .formats = true,
+    .shapes = decode_shapes,
+    .n_shapes = sizeof decode_shapes / sizeof *decode_shapes,
+    .run = run_swiglu,
+    .cost = cost_swiglu,
+    .columns = decode_columns,
+};
 
-// LLM-jp 8x13b's own widths, with two experts of it: the full output range of each product.
-Test(experts_big, real_shapes)
-{
-    enum { H = 5120, M = 13824 };
-    vklm_lab *lab = open_or_skip();
-    experts_case c;
-    make_experts(lab, VKLM_FORMAT_BF16, 2, 2, H, M, &c);
-    struct vklm_args_route *routes = routing_make((routing){2, 2, 1, 0, 1});
-    float *x = malloc(2 * M * sizeof *x);
-    const float zero = 0;
-    double *y = malloc(H * sizeof *y), *size = malloc(H * sizeof *size),
-           *one = malloc(H * sizeof *one), *one_size = malloc(H * sizeof *one_size);
-    vklm_lab_random(5, x, 2 * M);
-    float *old = calloc(H, sizeof *old), *norm = calloc(H, sizeof *norm);
-    vklm_op_expert_down op = {.experts = &c.e,
-                              .routes = vklm_lab_input(lab, routes, 2 * sizeof *routes),
-                              .x = vklm_lab_input(lab, x, 2 * M * sizeof *x),
-                              .y = vklm_lab_output(lab, old, H),
-                              .norm = vklm_lab_input(lab, norm, H * sizeof *norm),
-                              .yn = vklm_lab_output(lab, NULL, H),
-                              .counter = vklm_lab_output(lab, &zero, 1),
-                              .eps = 1e-5f};
-    vklm_lab_run(lab, record_down, &op);
-    double *xd = to_double(x, 2 * M);
-    memset(y, 0, H * sizeof *y), memset(size, 0, H * sizeof *size);
-    for (uint32_t slot = 0; slot < 2; slot++) {
-        struct vklm_args_route route = routes[slot];
-        vklm_ref_matmul(c.down[route.expert], xd + slot * M, 1, H, M, one, one_size);
-        for (uint32_t r = 0; r < H; r++) {
-            y[r] += (double)route.weight * one[r];
-            size[r] += fabs((double)route.weight) * one_size[r];
-        }
-    }
-    vklm_lab_check("8x13b down", vklm_lab_read(lab, op.y), y, size, H, chain(lab, M) + 3);
-    free(routes), free(x), free(xd), free(y), free(size), free(one), free(one_size), free(old);
-    free(norm);
-    vklm_lab_close(lab);
-}
+const vklm_case_family vklm_case_expert_swiglu_dot8 = {
+    .name = "expert.swiglu.dot8",
+    .dims = {"experts", "of a token", "hidden", "intermediate"},
+    .formats = true,
+    .format_mask = VKLM_CASE_PACKED,
+    .tier = VKLM_TIER_DOT8,
+    .shapes = decode_dot8_shapes,
+    .n_shapes = sizeof decode_dot8_shapes / sizeof *decode_dot8_shapes,
+    .run = run_swiglu_dot8,
+    .cost = cost_swiglu,
+    .columns = decode_columns,
+};
+
+const vklm_case_family vklm_case_expert_down = {
+    .name = "expert.down",
+    .dims = {"experts", "of a token", "hidden", "intermediate"},
+    .formats = true,
+    .shapes = decode_shapes,
+    .n_shapes = sizeof decode_shapes / sizeof *decode_shapes,
+    .run = run_down,
+    .cost = cost_down,
+    .columns = decode_columns,
+};
+
+const vklm_case_family vklm_case_expert_down_dot8 = {
+    .name = "expert.down.dot8",
+    .dims = {"experts", "of a token", "hidden", "intermediate"},
+    .formats = true,
+    .format_mask = VKLM_CASE_PACKED,
+    .tier = VKLM_TIER_DOT8,
+    .shapes = decode_dot8_shapes,
+    .n_shapes = sizeof decode_dot8_shapes / sizeof *decode_dot8_shapes,
+    .run = run_down_dot8,
+    .cost = cost_down,
+    .columns = decode_columns,
+};

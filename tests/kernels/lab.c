@@ -108,14 +108,31 @@ vklm_gpu_stage *vklm_lab_stage(const vklm_lab *lab)
     return lab->stage;
 }
 
+bool vklm_lab_is_dry(const vklm_lab *lab)
+{
+    return lab->params.dry;
+}
+
 void vklm_lab_random(uint64_t seed, float *out, size_t n)
 {
+    if (current && current->params.dry) {
+        memset(out, 0, n * sizeof *out);
+        return;
+    }
     for (size_t i = 0; i < n; i += 4) {
         uint32_t words[4];
         vklm_rng_philox(seed, i / 4, words);
         for (size_t j = i; j < n && j < i + 4; j++)
             out[j] = (float)(int32_t)words[j - i] * 0x1p-31f;
     }
+}
+
+double *vklm_lab_doubles(const float *x, size_t n)
+{
+    double *y = malloc(n * sizeof *y);
+    for (size_t i = 0; i < n; i++)
+        y[i] = (double)x[i];
+    return y;
 }
 
 static void *keep(vklm_lab *lab, void *memory)
@@ -239,6 +256,13 @@ vklm_weight vklm_lab_weight(vklm_lab *lab, uint64_t seed, vklm_format format, ui
 {
     size_t n = (size_t)n_rows * n_cols;
     float *values = keep(lab, vklm_alloc(n, sizeof *values));
+    *out_values = values;
+    if (lab->params.dry)
+        return (vklm_weight){.format = format,
+                             .n_rows = n_rows,
+                             .n_cols = n_cols,
+                             .data =
+                                 new_buffer(lab, vklm_lab_matrix_bytes(format, n_rows, n_cols))};
     vklm_lab_random(seed, values, n);
     void *bytes = vklm_lab_matrix(format, n_rows, n_cols, values);
     vklm_lab_require(bytes, "out of memory for a matrix");
@@ -249,7 +273,6 @@ vklm_weight vklm_lab_weight(vklm_lab *lab, uint64_t seed, vklm_format format, ui
         keep_affine(lab, bytes, n_rows, n_cols, values);
     weight.data = vklm_lab_input(lab, bytes, (size_t)vklm_lab_matrix_bytes(format, n_rows, n_cols));
     free(bytes);
-    *out_values = values;
     return weight;
 }
 
@@ -332,6 +355,20 @@ const float *vklm_lab_read(vklm_lab *lab, vklm_gpu_view view)
         if (lab->outputs[i].inner.buffer == view.buffer)
             return lab->outputs[i].result + CANARY_FLOATS;
     return keep(lab, NULL);
+}
+
+uint32_t vklm_lab_word(const float *words, size_t i)
+{
+    uint32_t word;
+    memcpy(&word, words + i, sizeof word);
+    return word;
+}
+
+void vklm_lab_peek(vklm_lab *lab, vklm_gpu_view view, void *out)
+{
+    memset(out, 0, (size_t)view.bytes);
+    if (!lab->failed && !lab->params.dry)
+        must(vklm_gpu_stage_download(lab->stage, view, out));
 }
 
 void vklm_lab_clear(vklm_lab *lab)

@@ -38,8 +38,13 @@ void vklm_lab_destroy(vklm_lab *lab); // takes NULL; not the device
 vklm_gpu_device *vklm_lab_device(const vklm_lab *lab);
 vklm_gpu_stage *vklm_lab_stage(const vklm_lab *lab);
 
-// Numbers that repeat: uniform in [-1, 1), a new stream for every seed.
+bool vklm_lab_is_dry(const vklm_lab *lab);
+
+// Numbers that repeat: uniform in [-1, 1), a new stream for every seed. Zeros when dry.
 void vklm_lab_random(uint64_t seed, float *out, size_t n);
+
+// x in double precision; freed by the caller.
+double *vklm_lab_doubles(const float *x, size_t n);
 
 // Uploads `bytes` of data.
 vklm_gpu_view vklm_lab_input(vklm_lab *lab, const void *data, size_t bytes);
@@ -74,6 +79,12 @@ void vklm_lab_check_q8(const char *what, const void *matrix, uint32_t n_rows, ui
 // (freed by the lab).
 void vklm_lab_run(vklm_lab *lab, vklm_lab_record record, const void *op);
 const float *vklm_lab_read(vklm_lab *lab, vklm_gpu_view output);
+
+// A word of what vklm_lab_read gave, where it holds no floats.
+uint32_t vklm_lab_word(const float *words, size_t i);
+
+// What lies in a buffer that is no output, such as scratch: zeros when dry.
+void vklm_lab_peek(vklm_lab *lab, vklm_gpu_view view, void *out);
 
 // The end of a case: hands what was right to `passed`, and clears.
 void vklm_lab_finish_case(vklm_lab *lab, vklm_lab_record record, const void *op);

@@ -5,20 +5,13 @@
 #include <string.h>
 
 #include "kernels/cases.h"
+#include "kernels/input8.h"
 #include "ops/column_squares.h"
 #include "ops/embed.h"
 #include "ops/matmul.h"
 #include "ops/rmsnorm.h"
 #include "ops/swiglu.h"
 #include "ref/ops.h"
-
-static double *to_double(const float *x, size_t n)
-{
-    double *y = malloc(n * sizeof *y);
-    for (size_t i = 0; i < n; i++)
-        y[i] = (double)x[i];
-    return y;
-}
 
 static void record_matmul(vklm_gpu_cmd *cmd, const void *op)
 {
@@ -61,7 +54,7 @@ static void check_matmul(vklm_lab *lab, vklm_format format, uint32_t n_tokens, u
                          .add = add,
                          .alone = alone};
     vklm_lab_run(lab, record_matmul, &op);
-    double *xd = to_double(x, n_x);
+    double *xd = vklm_lab_doubles(x, n_x);
     const float *got = vklm_lab_read(lab, op.y);
     char what[96];
     snprintf(what, sizeof what, "%s %s %u tokens, %ux%u%s", alone ? "columns" : "matmul",
@@ -106,11 +99,6 @@ static vklm_case_cost cost_matmul(vklm_format format, const uint32_t *n)
     };
 }
 
-static uint32_t third(const uint32_t *n)
-{
-    return n[2];
-}
-
 static const vklm_case_shape matmul_shapes[] = {
     {{1, 1, 8, 0}, 0},
     {{1, 64, 16, 1}, 0},
@@ -152,7 +140,7 @@ const vklm_case_family vklm_case_matmul = {
     .n_shapes = sizeof matmul_shapes / sizeof *matmul_shapes,
     .run = run_matmul,
     .cost = cost_matmul,
-    .columns = third,
+    .columns = vklm_case_third,
 };
 
 // A few tokens, and no more: the vocabulary needs more workgroups than one dimension has.
@@ -185,7 +173,7 @@ const vklm_case_family vklm_case_matvec_columns = {
     .n_shapes = sizeof columns_shapes / sizeof *columns_shapes,
     .run = run_columns,
     .cost = cost_matmul,
-    .columns = third,
+    .columns = vklm_case_third,
 };
 
 static void record_embed(vklm_gpu_cmd *cmd, const void *op)
@@ -194,7 +182,7 @@ static void record_embed(vklm_gpu_cmd *cmd, const void *op)
 }
 
 static void check_embed(vklm_lab *lab, vklm_format format, uint32_t n_tokens, uint32_t n_vocab,
-                        uint32_t n)
+                        uint32_t n, bool dot8)
 {
     const float *values;
     float *norm = malloc(n * sizeof *norm);
@@ -202,7 +190,7 @@ static void check_embed(vklm_lab *lab, vklm_format format, uint32_t n_tokens, ui
     double *y = malloc(n * sizeof *y), *size = malloc(n * sizeof *size);
     vklm_lab_random(6, norm, n);
     for (uint32_t t = 0; t < n_tokens; t++) // the first, the last, and others more than once
-        tokens[t] = t == 1 ? n_vocab - 1 : t / 2 * 17 % n_vocab;
+        tokens[t] = n_tokens == 1 ? n_vocab * 5 / 9 : t == 1 ? n_vocab - 1 : t / 2 * 17 % n_vocab;
     vklm_weight table = vklm_lab_weight(lab, 7, format, n_vocab, n, &values);
     vklm_op_embed op = {
         .table = &table,
@@ -213,10 +201,12 @@ static void check_embed(vklm_lab *lab, vklm_format format, uint32_t n_tokens, ui
         .n_rows = n_tokens,
         .eps = 1e-5f,
     };
+    if (dot8)
+        op.xn8 = vklm_case_output8(lab, 1, n);
     vklm_lab_run(lab, record_embed, &op);
     const float *x = vklm_lab_read(lab, op.x), *xn = vklm_lab_read(lab, op.xn);
     for (size_t t = 0; t < n_tokens; t++) {
-        double *row = to_double(values + (size_t)tokens[t] * n, n);
+        double *row = vklm_lab_doubles(values + (size_t)tokens[t] * n, n);
         vklm_ref_rmsnorm(row, norm, n, 1e-5, y);
         for (uint32_t i = 0; i < n; i++) {
             vklm_lab_require(x[t * n + i] == values[(size_t)tokens[t] * n + i],
@@ -226,13 +216,20 @@ static void check_embed(vklm_lab *lab, vklm_format format, uint32_t n_tokens, ui
         vklm_lab_check("embed", xn + t * n, y, size, n, n / 8 + 24);
         free(row);
     }
+    if (dot8)
+        vklm_case_check8(lab, "embed", op.xn8, xn, 1, n);
     free(norm), free(tokens), free(y), free(size);
     vklm_lab_finish_case(lab, record_embed, &op);
 }
 
 static void run_embed(vklm_lab *lab, vklm_format format, const uint32_t *n)
 {
-    check_embed(lab, format, n[0], n[1], n[2]);
+    check_embed(lab, format, n[0], n[1], n[2], false);
+}
+
+static void run_embed_dot8(vklm_lab *lab, vklm_format format, const uint32_t *n)
+{
+    check_embed(lab, format, 1, n[0], n[1], true);
 }
 
 static vklm_case_cost cost_embed(vklm_format format, const uint32_t *n)
@@ -240,6 +237,11 @@ static vklm_case_cost cost_embed(vklm_format format, const uint32_t *n)
     return (vklm_case_cost){.flop = 4.0 * n[0] * n[2],
                             .bytes =
                                 vklm_case_weight_bytes(format, n[0], n[2]) + 8.0 * n[0] * n[2]};
+}
+
+static vklm_case_cost cost_embed_dot8(vklm_format format, const uint32_t *n)
+{
+    return cost_embed(format, (const uint32_t[]){1, n[0], n[1]});
 }
 
 static const vklm_case_shape embed_shapes[] = {
@@ -262,7 +264,26 @@ const vklm_case_family vklm_case_embed = {
     .n_shapes = sizeof embed_shapes / sizeof *embed_shapes,
     .run = run_embed,
     .cost = cost_embed,
-    .columns = third,
+    .columns = vklm_case_third,
+};
+
+// Of one token, any format.
+static const vklm_case_shape embed_dot8_shapes[] = {
+    {{9, 512}, 0},
+    {{1024, 2048}, VKLM_CASE_1_8B},
+    {{1024, 5120}, VKLM_CASE_13B | VKLM_CASE_8X13B},
+};
+
+const vklm_case_family vklm_case_embed_dot8 = {
+    .name = "embed.dot8",
+    .dims = {"vocabulary", "columns"},
+    .formats = true,
+    .tier = VKLM_TIER_DOT8,
+    .shapes = embed_dot8_shapes,
+    .n_shapes = sizeof embed_dot8_shapes / sizeof *embed_dot8_shapes,
+    .run = run_embed_dot8,
+    .cost = cost_embed_dot8,
+    .columns = vklm_case_second,
 };
 
 static void record_rmsnorm(vklm_gpu_cmd *cmd, const void *op)
@@ -286,7 +307,7 @@ static void check_rmsnorm(vklm_lab *lab, uint32_t n_rows, uint32_t n_cols)
         .eps = 1e-5f,
     };
     vklm_lab_run(lab, record_rmsnorm, &op);
-    double *xd = to_double(x, all);
+    double *xd = vklm_lab_doubles(x, all);
     for (uint32_t r = 0; r < n_rows; r++) {
         vklm_ref_rmsnorm(xd + r * n, norm, n, 1e-5, y);
         for (size_t i = 0; i < n; i++)

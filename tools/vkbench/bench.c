@@ -129,14 +129,17 @@ static const struct {
 } tiers[] = {{VKLM_TIER_BASE, "base"}, {VKLM_TIER_DOT8, "dot8"}, {VKLM_TIER_COOP, "coop"}};
 enum { N_TIERS = sizeof tiers / sizeof *tiers };
 
-size_t vklm_bench_tiers(const vklm_bench *bench, unsigned out_masks[3])
+size_t vklm_bench_tiers(const vklm_bench *bench, bool all, unsigned out_masks[3])
 {
-    unsigned all = vklm_gpu_instance_caps(bench->instance, bench->device_index)->tiers, mask = 0;
+    const vklm_gpu_caps *caps = vklm_gpu_instance_caps(bench->instance, bench->device_index);
+    unsigned there = caps->tiers, mask = 0;
     size_t n = 0;
+    if (all || bench->options.tiers)
+        there = vklm_gpu_caps_runnable_tiers(caps);
     if (bench->options.tiers)
-        all &= bench->options.tiers | VKLM_TIER_BASE;
+        there &= bench->options.tiers | VKLM_TIER_BASE;
     for (size_t i = 0; i < N_TIERS; i++)
-        if (all & tiers[i].bit)
+        if (there & tiers[i].bit)
             out_masks[n++] = mask |= tiers[i].bit;
     return n;
 }
@@ -150,9 +153,12 @@ const char *vklm_bench_tier_name(unsigned mask)
     return name;
 }
 
-bool vklm_bench_takes_kernel(const vklm_bench *bench, const char *name)
+bool vklm_bench_takes_kernel(const vklm_bench *bench, const char *name, unsigned tier,
+                             unsigned mask)
 {
     const char *wanted = bench->options.kernels;
+    if (!(mask & tier) || mask >= 2 * tier)
+        return false;
     while (wanted && *wanted) {
         size_t n = strcspn(wanted, ",");
         if (n > 0 && strncmp(name, wanted, n) == 0)

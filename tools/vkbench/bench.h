@@ -66,8 +66,9 @@ vklm_status vklm_bench_reopen(vklm_bench *bench, unsigned tiers, bool dry);
 const vklm_gpu_caps *vklm_bench_caps(const vklm_bench *bench);
 bool vklm_bench_is_cpu(const vklm_bench *bench);
 
-// The masks of tiers this device can run, base first, each with one tier more; returns how many.
-size_t vklm_bench_tiers(const vklm_bench *bench, unsigned out_masks[3]);
+// The masks of tiers that this device takes by itself, base first, each with one tier more; with
+// `all` also those that it can run but is not fast at. Options narrow both. Returns how many.
+size_t vklm_bench_tiers(const vklm_bench *bench, bool all, unsigned out_masks[3]);
 const char *vklm_bench_tier_name(unsigned mask); // of the highest tier in it
 
 // Appends a row to a section of the report and returns it.
@@ -76,8 +77,9 @@ cJSON *vklm_bench_row(vklm_bench *bench, const char *section, const char *name);
 // One sentence for the user, shown with the report.
 void vklm_bench_warn(vklm_bench *bench, const char *format, ...) VKLM_PRINTF(2, 3);
 
-// Whether options.kernels lets a kernel through.
-bool vklm_bench_takes_kernel(const vklm_bench *bench, const char *name);
+// Whether options.kernels lets a kernel through whose tier, one bit, is the highest of the mask.
+bool vklm_bench_takes_kernel(const vklm_bench *bench, const char *name, unsigned tier,
+                             unsigned mask);
 
 // Receives the library's log; lines below a warning (a driver's corrections) are kept for `info`.
 void vklm_bench_log(void *opaque, vklm_log_level level, const char *message);

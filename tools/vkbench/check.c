@@ -85,7 +85,7 @@ static vklm_status check_injection(const vklm_bench *b, const vklm_case_family *
 vklm_status vklm_bench_check(vklm_bench *b, bool *out_right)
 {
     unsigned masks[3];
-    size_t n_tiers = vklm_bench_tiers(b, masks), n;
+    size_t n_tiers = vklm_bench_tiers(b, true, masks), n;
     const vklm_case_family *const *families = vklm_case_families(&n);
     *out_right = true;
     vklm_status status = check_injection(b, families, n);
@@ -94,7 +94,8 @@ vklm_status vklm_bench_check(vklm_bench *b, bool *out_right)
             status = vklm_bench_reopen(b, masks[t], false);
         for (size_t f = 0; f < n && status == VKLM_OK; f++)
             for (int format = 0; format < VKLM_FORMAT_COUNT && status == VKLM_OK &&
-                                 vklm_bench_takes_kernel(b, families[f]->name);
+                                 vklm_bench_takes_kernel(b, families[f]->name,
+                                                         vklm_case_tier(families[f]), masks[t]);
                  format++)
                 status = run_line(b, families[f], (vklm_format)format, masks[t], out_right);
     }

@@ -18,7 +18,7 @@ static void failed(void *opaque, const char *message)
     vklm_string_print(s, "%s", message);
 }
 
-static vklm_status record_all(vklm_bench *b)
+static vklm_status record_all(vklm_bench *b, unsigned mask)
 {
     vklm_string failure = {0};
     vklm_lab *lab;
@@ -34,7 +34,9 @@ static vklm_status record_all(vklm_bench *b)
             for (int format = 0; format < VKLM_FORMAT_COUNT; format++) {
                 const vklm_case_shape *shape = &families[f]->shapes[s];
                 // Shapes choose a pipeline by their head sizes, and the tests' have them all.
-                if (!shape->models && vklm_bench_takes_kernel(b, families[f]->name) &&
+                if (!shape->models &&
+                    vklm_bench_takes_kernel(b, families[f]->name, vklm_case_tier(families[f]),
+                                            mask) &&
                     vklm_case_takes(families[f], shape, (vklm_format)format) &&
                     families[f]->cost((vklm_format)format, shape->n).bytes < 32e6)
                     families[f]->run(lab, (vklm_format)format, shape->n);
@@ -115,13 +117,13 @@ static void add_row(vklm_bench *b, const vklm_gpu_pipeline_stats *p, const char 
 vklm_status vklm_bench_compile(vklm_bench *b, bool *out_clean)
 {
     unsigned masks[3];
-    size_t n_tiers = vklm_bench_tiers(b, masks);
+    size_t n_tiers = vklm_bench_tiers(b, true, masks);
     vklm_status status = VKLM_OK;
     *out_clean = true;
     for (size_t t = 0; t < n_tiers && status == VKLM_OK; t++) {
         status = vklm_bench_reopen(b, masks[t], true);
         if (status == VKLM_OK)
-            status = record_all(b);
+            status = record_all(b, masks[t]);
         for (size_t i = 0; status == VKLM_OK && i < vklm_gpu_pipeline_count(b->device); i++) {
             static vklm_gpu_pipeline_stats stats; // large
             status = vklm_gpu_pipeline_stats_read(b->device, i, &stats);

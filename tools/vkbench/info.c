@@ -123,7 +123,7 @@ vklm_status vklm_bench_info(vklm_bench *b)
 {
     const vklm_gpu_caps *c = vklm_bench_caps(b);
     unsigned masks[3];
-    size_t n = vklm_bench_tiers(b, masks);
+    size_t n = vklm_bench_tiers(b, false, masks);
     char tiers[64] = "";
     for (size_t i = 0, at = 0; i < n && at < sizeof tiers; i++)
         at += (size_t)snprintf(tiers + at, sizeof tiers - at, "%s%s", i ? ", " : "",

@@ -94,11 +94,11 @@ static vklm_status run_case(context *c, vklm_lab *lab, const char *tier, unsigne
     return c->status;
 }
 
-static bool wanted(const vklm_bench *b, const vklm_case_family *family,
+static bool wanted(const vklm_bench *b, unsigned mask, const vklm_case_family *family,
                    const vklm_case_shape *shape, vklm_format format)
 {
     if (!(shape->models & b->options.models) || !vklm_case_takes(family, shape, format) ||
-        !vklm_bench_takes_kernel(b, family->name))
+        !vklm_bench_takes_kernel(b, family->name, vklm_case_tier(family), mask))
         return false;
     return !family->formats || !b->options.formats || b->options.formats >> format & 1;
 }
@@ -118,7 +118,7 @@ static vklm_status run_tier(vklm_bench *b, unsigned mask, unsigned *n_left_out)
                 c.family = families[f];
                 c.shape = &families[f]->shapes[s];
                 c.format = (vklm_format)format;
-                if (wanted(b, c.family, c.shape, c.format))
+                if (wanted(b, mask, c.family, c.shape, c.format))
                     status = run_case(&c, lab, vklm_bench_tier_name(mask), n_left_out);
             }
     vklm_lab_destroy(lab);
@@ -154,7 +154,7 @@ static void judge(vklm_bench *b)
 vklm_status vklm_bench_ops(vklm_bench *b)
 {
     unsigned masks[3], n_left_out = 0;
-    size_t n = vklm_bench_tiers(b, masks);
+    size_t n = vklm_bench_tiers(b, false, masks);
     vklm_status status = vklm_bench_reference(b);
     for (size_t i = 0; i < n && status == VKLM_OK; i++) {
         if (n > 1)
