@@ -31,11 +31,18 @@ struct vklm_args_step {
 };
 
 // How tokens are drawn, in a buffer of its own: it changes between texts, not between tokens.
+// Behind it lie VKLM_SAMPLE_MOST_BIAS of what is added to an id's logit, of which n_bias count.
+struct vklm_args_bias {
+    VKLM_U32 id;
+    VKLM_F32 bias;
+};
+#define VKLM_SAMPLE_MOST_BIAS 64
 struct vklm_args_sampling {
     VKLM_F32 temperature, top_p, min_p, repetition, frequency, presence;
     VKLM_U32 top_k; // 1 .. 256; 1 when greedy
     VKLM_U32 greedy;
     VKLM_U32 seed_low, seed_high;
+    VKLM_U32 n_bias;
 };
 
 // A drawn token, as the host reads it.
@@ -56,7 +63,7 @@ struct vklm_args_sampled {
 struct vklm_args_sample {
     VKLM_ADDRESS logits;   // f32 [n_vocab]
     VKLM_ADDRESS counts;   // u32 [n_vocab], in and out: VKLM_SAMPLE_SEEN and times generated
-    VKLM_ADDRESS settings; // vklm_args_sampling
+    VKLM_ADDRESS settings; // vklm_args_sampling and the list behind it
     VKLM_ADDRESS step;     // vklm_args_step, in and out
     VKLM_ADDRESS
     list; // u32 [2 + 2 * VKLM_SAMPLE_MOST * workgroups] scratch; two zeros between dispatches

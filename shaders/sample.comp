@@ -1,7 +1,7 @@
 #version 460
 // The next token, drawn from the logits as Hugging Face's `generate` does it:
 //
-//   s = logit; an id that occurred: s < 0 ? s * repetition : s / repetition; one that was generated n > 0 times:
+//   s = logit + its biases; an id that occurred: s < 0 ? s * repetition : s / repetition; one that was generated n > 0 times:
 //   s - frequency * n - presence; s / temperature; the top_k largest, with ties; softmax; top_p; min_p; the draw.
 //   Greedy: the largest after the penalties, the lowest id on ties.
 //
@@ -32,6 +32,7 @@ const float FLOAT_MAX = 3.402823466e38;
 
 layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer Settings {
     vklm_args_sampling v;
+    vklm_args_bias bias[];
 };
 layout(buffer_reference, std430, buffer_reference_align = 4) buffer WriteStep { vklm_args_step v; };
 layout(buffer_reference, std430, buffer_reference_align = 4) buffer Sampled { vklm_args_sampled v[]; };
@@ -58,6 +59,16 @@ float value_of(uint key)
 float bound(float s, float before)
 {
     return before < -FLOAT_MAX ? before : clamp(s, -FLOAT_MAX, FLOAT_MAX);
+}
+
+// In the order of the list: an id may be in it more than once.
+float biased(uint n_bias, uint id, float s)
+{
+    Settings list = Settings(args.settings);
+    for (uint i = 0; i < n_bias; i++)
+        if (list.bias[i].id == id)
+            s = bound(s + list.bias[i].bias, s);
+    return s;
 }
 
 float penalized(vklm_args_sampling settings, float s, uint count)
@@ -207,6 +218,7 @@ void main()
     for (uint i = lane; i < n; i += gl_WorkGroupSize.x) {
         float s = logits.v[first + i];
         bad = bad || !(s <= FLOAT_MAX); // NaN or infinity
+        s = biased(settings.n_bias, first + i, s);
         keys[i] = key_of(penalized(settings, s, counts.v[first + i]));
     }
     if (bad)

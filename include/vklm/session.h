@@ -68,10 +68,11 @@ typedef enum vklm_stop_reason {
 // Receives each new token. Returning false stops.
 typedef bool (*vklm_token_callback)(void *opaque, uint32_t id);
 
-// Samples and appends until something stops it. Tokens are drawn on the device where it can (no
-// logit bias, top-k from 1 to 256, or greedy), several under way at a time. `ignore_eos` goes on
-// past the end-of-text tokens. At least one token must have been appended before. After a failure
-// (VKLM_DEVICE_LOST) the last id that was handed out may not be among the session's tokens.
+// Samples and appends until something stops it. Tokens are drawn on the device where it can (at
+// most 64 logit biases, and top-k from 1 to 256 or greedy), several under way at a time.
+// `ignore_eos` goes on past the end-of-text tokens. At least one token must have been appended
+// before. After a failure (VKLM_DEVICE_LOST) the last id that was handed out may not be among the
+// session's tokens.
 vklm_status vklm_session_generate(vklm_session *session, uint32_t max_tokens, bool ignore_eos,
                                   vklm_token_callback on_token, void *opaque,
                                   vklm_stop_reason *out_reason);

@@ -57,7 +57,7 @@ static vklm_status generate_on_host(generation *g)
 static bool device_can(const vklm_session *s)
 {
     const vklm_sampling_params *p = vklm_sampler_params(s->sampler);
-    return !s->params.sample_on_host && p->n_bias == 0 &&
+    return !s->params.sample_on_host && p->n_bias <= VKLM_DECODE_PLAN_MAX_BIASES &&
            vklm_sampler_draws(s->sampler) < UINT32_MAX &&
            (p->greedy || (p->top_k > 0 && p->top_k <= VKLM_DECODE_PLAN_MAX_TOP_K));
 }
@@ -77,7 +77,11 @@ static vklm_status draw_first(vklm_session *s, struct vklm_args_sampled *out_rep
         .greedy = p->greedy,
         .seed_low = (uint32_t)p->seed,
         .seed_high = (uint32_t)(p->seed >> 32),
+        .n_bias = (uint32_t)p->n_bias,
     };
+    struct vklm_args_bias *biases = vklm_decode_plan_biases(&s->decode);
+    for (size_t i = 0; i < p->n_bias; i++)
+        biases[i] = (struct vklm_args_bias){.id = p->bias[i].id, .bias = p->bias[i].bias};
     _Static_assert(VKLM_SAMPLER_SEEN == VKLM_SAMPLE_SEEN, "one word, written here and read there");
     vklm_sampler_counts(s->sampler, vklm_decode_plan_counts(&s->decode));
     return vklm_decode_plan_draw(&s->decode, &sampling, s->n_tokens - 1,

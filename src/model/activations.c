@@ -92,7 +92,7 @@ static vklm_status lay_out(const vklm_gpu_caps *caps, const vklm_arch *arch, uin
         {&s->logits, (uint64_t)MAX_LOGIT_ROWS * arch->n_vocab * word},
         {&s->partial, vklm_op_attention_decode_scratch(caps, arch->n_heads, arch->head_dim, n_ctx)},
         {&s->counters, ((uint64_t)arch->n_heads + 1) * word},
-        {&s->settings, sizeof(struct vklm_args_sampling)},
+        {&s->settings, VKLM_OP_SAMPLE_SETTINGS},
         {&s->counts, arch->n_vocab * word},
         {&s->list, vklm_op_sample_scratch(arch->n_vocab)},
         {&s->candidates, VKLM_SAMPLE_MOST * 2 * word},

@@ -30,7 +30,7 @@ typedef struct {
     vklm_gpu_view partial;  // attention_decode's splits
     vklm_gpu_view counters; // u32 [n_heads + 1], zero between dispatches; the last is
                             // matvec_residual's and sample's
-    vklm_gpu_view settings; // vklm_args_sampling
+    vklm_gpu_view settings; // sample's
     vklm_gpu_view counts;   // u32 [n_vocab]: which ids occurred, and how often they were generated
     vklm_gpu_view list, candidates; // sample's
     vklm_gpu_view

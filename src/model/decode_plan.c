@@ -196,6 +196,12 @@ vklm_status vklm_decode_plan_fetch(vklm_decode_plan *plan, const float **out_log
     return run_and_wait(plan->fetch);
 }
 
+struct vklm_args_bias *vklm_decode_plan_biases(const vklm_decode_plan *plan)
+{
+    char *host = vklm_gpu_buffer_map(plan->activations->sampling_upload);
+    return (struct vklm_args_bias *)(void *)(host + sizeof(struct vklm_args_sampling));
+}
+
 uint32_t *vklm_decode_plan_counts(const vklm_decode_plan *plan)
 {
     const vklm_activations *a = plan->activations;

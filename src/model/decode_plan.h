@@ -39,15 +39,18 @@ vklm_status vklm_decode_plan_run(vklm_decode_plan *plan, uint32_t token, uint32_
 // Brings the logits that lie on the device to the host.
 vklm_status vklm_decode_plan_fetch(vklm_decode_plan *plan, const float **out_logits);
 
-enum { VKLM_DECODE_PLAN_MAX_TOP_K = 256 }; // of what the device can draw
+// Of what the device can draw.
+enum { VKLM_DECODE_PLAN_MAX_TOP_K = 256, VKLM_DECODE_PLAN_MAX_BIASES = VKLM_SAMPLE_MOST_BIAS };
 
 // Draws from the logits that lie on the device, which are those after the token at `position`; the
-// draw is the n_drawn-th of its seed. The host's `sampling` and the counts, which it has written to
-// vklm_decode_plan_counts before, hold for all that follows. The report is slot 0.
+// draw is the n_drawn-th of its seed. The host's `sampling`, the counts and the list of biases,
+// which it has written to vklm_decode_plan_counts and _biases before, hold for all that follows.
+// The report is slot 0.
 vklm_status vklm_decode_plan_draw(vklm_decode_plan *plan, const struct vklm_args_sampling *sampling,
                                   uint32_t position, uint32_t n_drawn,
                                   struct vklm_args_sampled *out_sampled);
-uint32_t *vklm_decode_plan_counts(const vklm_decode_plan *plan); // [n_vocab]
+uint32_t *vklm_decode_plan_counts(const vklm_decode_plan *plan);              // [n_vocab]
+struct vklm_args_bias *vklm_decode_plan_biases(const vklm_decode_plan *plan); // [sampling.n_bias]
 
 // Submits n <= VKLM_GPU_MAX_RUNS more tokens: each computes the token drawn last and draws another,
 // and gets a ticket. The report of the i-th token since draw is slot i. At most VKLM_GPU_MAX_RUNS

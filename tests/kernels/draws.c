@@ -28,7 +28,7 @@ Test(draws, follow_the_distribution)
     vklm_sampler *host;
     must(vklm_sampler_create(&params, N, &host));
     must(vklm_sampler_distribution(host, logits, wanted));
-    const struct vklm_args_sampling settings = vklm_case_sampling(&params);
+    const vklm_case_settings settings = vklm_case_sampling(&params);
     const struct vklm_args_step step = {0};
     struct vklm_args_sampled *sampled = vklm_alloc(DRAWS, sizeof *sampled);
     const size_t n_list = (size_t)vklm_op_sample_scratch(N);

@@ -20,20 +20,24 @@ typedef struct {
     uint32_t n_vocab;
 } bench;
 
-struct vklm_args_sampling vklm_case_sampling(const vklm_sampling_params *p)
+vklm_case_settings vklm_case_sampling(const vklm_sampling_params *p)
 {
-    return (struct vklm_args_sampling){
-        .temperature = p->temperature,
-        .top_p = p->top_p,
-        .min_p = p->min_p,
-        .repetition = p->repetition_penalty,
-        .frequency = p->frequency_penalty,
-        .presence = p->presence_penalty,
-        .top_k = p->greedy ? 1 : (uint32_t)p->top_k,
-        .greedy = p->greedy,
-        .seed_low = (uint32_t)p->seed,
-        .seed_high = (uint32_t)(p->seed >> 32),
-    };
+    vklm_case_settings s = {.sampling = {
+                                .temperature = p->temperature,
+                                .top_p = p->top_p,
+                                .min_p = p->min_p,
+                                .repetition = p->repetition_penalty,
+                                .frequency = p->frequency_penalty,
+                                .presence = p->presence_penalty,
+                                .top_k = p->greedy ? 1 : (uint32_t)p->top_k,
+                                .greedy = p->greedy,
+                                .seed_low = (uint32_t)p->seed,
+                                .seed_high = (uint32_t)(p->seed >> 32),
+                                .n_bias = (uint32_t)p->n_bias,
+                            }};
+    for (size_t i = 0; i < p->n_bias; i++)
+        s.biases[i] = (struct vklm_args_bias){.id = p->bias[i].id, .bias = p->bias[i].bias};
+    return s;
 }
 
 // Buffers for one run with these counts and this draw.
@@ -43,7 +47,7 @@ static void set_up(bench *b, vklm_lab *lab, const vklm_sampling_params *p, const
     const size_t n_list = (size_t)vklm_op_sample_scratch(n_vocab) / sizeof(float);
     const struct vklm_args_step step = {
         .token = 7, .position = 11, .n_drawn = n_drawn, .slot = SLOTS + 2};
-    const struct vklm_args_sampling settings = vklm_case_sampling(p);
+    const vklm_case_settings settings = vklm_case_sampling(p);
     float *list = calloc(n_list, sizeof *list), zero = 0;
     float *before = calloc(SLOTS * 4, sizeof *before);
     float *counts_in = calloc(n_vocab, sizeof *counts_in), step_in[STEP_WORDS];
@@ -106,6 +110,10 @@ static void check_candidates(const bench *b, const float *wanted, const char *wh
                      got.n_candidates, n_wanted);
 }
 
+// Of ids that every vocabulary has; one of them twice, and one whose sum overflows.
+static const vklm_logit_bias biases[] = {{1, 4.5f},    {2, -100},   {4, 0.25f}, {3, 3.4e38f},
+                                         {3, 3.4e38f}, {1, -1.25f}, {0, 5}};
+
 static const struct {
     const char *what;
     vklm_sampling_params params;
@@ -146,6 +154,20 @@ static const struct {
       .frequency_penalty = 1.5f,
       .presence_penalty = 0.5f,
       .seed = 6}},
+    {"biased",
+     {.temperature = 0.8f,
+      .top_k = 50,
+      .top_p = 0.95f,
+      .repetition_penalty = 1.1f,
+      .seed = 7,
+      .bias = biases,
+      .n_bias = 3}},
+    {"biased and greedy",
+     {.greedy = true,
+      .repetition_penalty = 1.1f,
+      .seed = 8,
+      .bias = biases,
+      .n_bias = sizeof biases / sizeof *biases}},
 };
 
 static void must(vklm_status status)
@@ -237,6 +259,8 @@ static vklm_case_cost cost(vklm_format format, const uint32_t *n)
     TEXT(vocabulary, 0, models), TEXT(vocabulary, 1, models), TEXT(vocabulary, 2, models),         \
     TEXT(vocabulary, 3, models), TEXT(vocabulary, 4, models), TEXT(vocabulary, 5, models),         \
     TEXT(vocabulary, 6, models)
+#define BIASED_TEXTS(vocabulary, models) /* of five ids and more */                                \
+    TEXT(vocabulary, 7, models), TEXT(vocabulary, 8, models)
 // clang-format on
 static const vklm_case_shape draw_shapes[] = {
     TEXTS(1, 0),
@@ -246,9 +270,13 @@ static const vklm_case_shape draw_shapes[] = {
     TEXTS(2048, 0),
     TEXTS(2049, 0),
     TEXTS(9000, 0),
+    BIASED_TEXTS(5, 0),
+    BIASED_TEXTS(2049, 0),
+    BIASED_TEXTS(9000, 0),
     TEXTS(99584, VKLM_CASE_BIG),
     {{99584, 0, 1}, VKLM_CASE_1_8B | VKLM_CASE_13B | VKLM_CASE_8X13B},
 };
+#undef BIASED_TEXTS
 #undef TEXTS
 #undef TEXT
 

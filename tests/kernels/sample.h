@@ -6,6 +6,10 @@
 #include "text/sampler.h"
 
 // Settings as the kernel reads them.
-struct vklm_args_sampling vklm_case_sampling(const vklm_sampling_params *params);
+typedef struct {
+    struct vklm_args_sampling sampling;
+    struct vklm_args_bias biases[VKLM_SAMPLE_MOST_BIAS];
+} vklm_case_settings;
+vklm_case_settings vklm_case_sampling(const vklm_sampling_params *params);
 
 #endif

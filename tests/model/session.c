@@ -211,6 +211,7 @@ static bool take(void *opaque, uint32_t id)
 // when the caller stops; and logits and tokens are in step afterwards.
 Test(session, device_and_host_draw_alike)
 {
+    static const vklm_logit_bias biases[] = {{5, 3}, {9, -50}, {17, 2.5f}, {5, 0.5f}};
     static const vklm_sampling_params settings[] = {
         {.seed = 11},
         {.greedy = true, .repetition_penalty = 1.3f},
@@ -220,6 +221,7 @@ Test(session, device_and_host_draw_alike)
          .min_p = 0.05f,
          .frequency_penalty = 1,
          .presence_penalty = 0.5f},
+        {.seed = 14, .bias = biases, .n_bias = sizeof biases / sizeof *biases},
     };
     uint32_t ids[10];
     make_ids(ids, 10);
@@ -263,13 +265,16 @@ Test(session, what_the_device_cannot_draw_the_host_draws)
     uint32_t ids[10];
     make_ids(ids, 10);
     vklm_engine *engine = open_engine((vklm_engine_params){0});
-    vklm_logit_bias bias = {.id = 5, .bias = 100};
+    // more biases than the device takes, the last of which decides
+    vklm_logit_bias biases[65];
+    for (uint32_t i = 0; i < 65; i++)
+        biases[i] = (vklm_logit_bias){.id = i == 64 ? 5 : i, .bias = i == 64 ? 100 : -1};
     static const vklm_sampling_params settings[] = {{.seed = 3, .top_k = -1},
                                                     {.seed = 3, .top_k = 300}};
     for (size_t i = 0; i < 3; i++) {
         vklm_sampling_params params = settings[i % 2];
-        params.bias = i == 2 ? &bias : NULL;
-        params.n_bias = i == 2;
+        params.bias = i == 2 ? biases : NULL;
+        params.n_bias = i == 2 ? 65 : 0;
         vklm_session *s;
         vklm_stop_reason reason;
         taken t = {.most = 64};
