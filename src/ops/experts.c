@@ -53,6 +53,7 @@ void vklm_op_expert_swiglu_record(vklm_gpu_cmd *cmd, const vklm_op_expert_swiglu
         &(vklm_gpu_dispatch){
             .label = "experts gate up",
             .shader = in.shader,
+            .smallest_subgroups = tuning.matvec_smallest,
             .constants = {tuning.matvec_lanes, 0, tuning.matvec_rows, [7] = op->y8.buffer != NULL},
             .args = &args,
             .args_bytes = sizeof args,
@@ -90,6 +91,7 @@ void vklm_op_expert_down_record(vklm_gpu_cmd *cmd, const vklm_op_expert_down *op
         cmd, &(vklm_gpu_dispatch){
                  .label = "experts down",
                  .shader = in.shader,
+                 .smallest_subgroups = tuning.matvec_smallest,
                  .constants = {tuning.matvec_lanes, 0, tuning.matvec_rows, 0, 0, 0, e->top_k,
                                op->yn8.buffer != NULL},
                  .args = &args,

@@ -39,6 +39,7 @@ static void record_columns(vklm_gpu_cmd *cmd, const vklm_op_matmul *op,
         cmd, &(vklm_gpu_dispatch){
                  .label = op->label,
                  .shader = vklm_tune_shader(VKLM_FAMILY_MATVEC_COLUMNS, w->format),
+                 .smallest_subgroups = tuning.matvec_smallest,
                  .constants = {tuning.matvec_lanes, 0, tuning.columns_rows, op->n_tokens, op->add},
                  .args = args,
                  .args_bytes = sizeof *args,

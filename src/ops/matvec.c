@@ -46,6 +46,7 @@ void vklm_op_matvec_record(vklm_gpu_cmd *cmd, const vklm_op_matvec *op)
     vklm_gpu_cmd_dispatch(cmd, &(vklm_gpu_dispatch){
                                    .label = op->label,
                                    .shader = in.shader,
+                                   .smallest_subgroups = tuning.matvec_smallest,
                                    .constants = {tuning.matvec_lanes, 0, tuning.matvec_rows},
                                    .args = &args,
                                    .args_bytes = sizeof args,
@@ -75,6 +76,7 @@ void vklm_op_matvec_swiglu_record(vklm_gpu_cmd *cmd, const vklm_op_matvec_swiglu
     vklm_gpu_cmd_dispatch(cmd, &(vklm_gpu_dispatch){
                                    .label = op->label,
                                    .shader = in.shader,
+                                   .smallest_subgroups = tuning.matvec_smallest,
                                    .constants = {tuning.matvec_lanes, 0,
                                                  tuning.matvec_rows, [7] = op->y8.buffer != NULL},
                                    .args = &args,
@@ -108,6 +110,7 @@ void vklm_op_matvec_residual_record(vklm_gpu_cmd *cmd, const vklm_op_matvec_resi
     vklm_gpu_dispatch dispatch = {
         .label = op->label,
         .shader = in.shader,
+        .smallest_subgroups = tuning.matvec_smallest,
         .constants = {tuning.matvec_lanes, 0, tuning.matvec_rows, op->router != NULL, 0, 1, 1,
                       op->yn8.buffer != NULL},
         .args = &args,
@@ -169,6 +172,7 @@ void vklm_op_matvec_qkv_record(vklm_gpu_cmd *cmd, const vklm_op_matvec_qkv *op)
         cmd, &(vklm_gpu_dispatch){
                  .label = op->label,
                  .shader = in.shader,
+                 .smallest_subgroups = tuning.matvec_smallest,
                  .constants = {tuning.matvec_lanes, 0, 4},
                  .args = &args,
                  .args_bytes = sizeof args,

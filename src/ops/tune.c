@@ -54,11 +54,11 @@ static const struct {
     uint32_t max_subgroup; // applies to devices with a subgroup size of at most this
     vklm_tuning tuning;
 } table[] = {
-    // cpu, sub, lanes rows columns' row elem sample att chunk tile   chunk
-    {true, 128, {0, 4, 2, 0, 64, 64, 0, 128, 64, 64, 128}},
-    {false, 16, {32, 4, 2, 128, 64, 256, 64, 128, 64, 64, 128}},
-    {false, 32, {32, 4, 2, 128, 64, 256, 64, 128, 64, 64, 256}},
-    {false, 128, {64, 4, 2, 128, 64, 256, 64, 128, 64, 64, 256}},
+    // cpu, sub, lanes small rows columns' row elem sample att chunk tile   chunk
+    {true, 128, {0, 0, 4, 2, 0, 64, 64, 0, 128, 64, 64, 128}},
+    {false, 16, {32, 0, 4, 2, 128, 64, 256, 64, 128, 64, 64, 128}},
+    {false, 32, {32, 0, 4, 2, 128, 64, 256, 64, 128, 64, 64, 256}},
+    {false, 128, {64, 0, 4, 2, 128, 64, 256, 64, 128, 64, 64, 256}},
 };
 
 vklm_tuning vklm_tune_select(const vklm_gpu_caps *caps)
@@ -73,6 +73,14 @@ vklm_tuning vklm_tune_select(const vklm_gpu_caps *caps)
     for (size_t n = 0; n < sizeof lanes / sizeof *lanes; n++)
         if (*lanes[n] == 0)
             *lanes[n] = caps->subgroup_size;
+    // AMD's RDNA has subgroups of 64 by default, and of 32: 2048 columns in blocks of 64 leave no
+    // lane of those idle, and navi31's compiler pairs instructions (3.8 a weight instead of 4.5,
+    // q4).
+    if (caps->type != VKLM_DEVICE_CPU && caps->min_subgroup_size == 32 && t.matvec_lanes == 64 &&
+        caps->subgroup_size_control && caps->full_subgroups) {
+        t.matvec_lanes = 32;
+        t.matvec_smallest = true;
+    }
     // A chunk is one submit per layer: shorter ones where the desktop shares the device.
     if (caps->type == VKLM_DEVICE_INTEGRATED)
         t.prefill_tokens = 128;

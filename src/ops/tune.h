@@ -33,6 +33,7 @@ bool vklm_tune_dot8(const vklm_gpu_caps *caps, vklm_format format, uint32_t n_co
 
 typedef struct {
     uint32_t matvec_lanes;           // invocations per workgroup of the matvec kernels
+    bool matvec_smallest;            // they are the device's smallest subgroup, which is asked for
     uint32_t matvec_rows;            // rows per workgroup (the qkv kernel has 4)
     uint32_t columns_rows;           // of matvec_columns
     uint32_t row_lanes;              // invocations per row of embed and rmsnorm

@@ -177,7 +177,9 @@ static void check_tuning(const char *name, const vklm_gpu_caps *c)
     for (size_t i = 0; i < sizeof lanes / sizeof *lanes; i++)
         cr_expect(lanes[i] >= 4 && lanes[i] <= c->max_workgroup_invocations, "%s: %u lanes", name,
                   lanes[i]);
-    cr_expect(t.matvec_lanes % c->subgroup_size == 0 || c->subgroup_size > 64, "%s", name);
+    cr_expect(t.matvec_smallest ? t.matvec_lanes == c->min_subgroup_size
+                                : t.matvec_lanes % c->subgroup_size == 0 || c->subgroup_size > 64,
+              "%s", name);
     cr_expect(vklm_tune_matmul_shared(&t) <= c->max_shared_bytes, "%s: matmul takes %u", name,
               vklm_tune_matmul_shared(&t));
     cr_expect(t.tile_tokens % 16 == 0 && t.tile_rows % 16 == 0 && t.tile_rows > 0, "%s", name);
