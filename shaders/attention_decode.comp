@@ -68,11 +68,19 @@ void store(uint head)
     if (!INPUT8)
         return;
     barrier();
+    // Not input8_store, whose 32 values at once spill where Intel's compiler takes 32 lanes (dg2, heads of 64).
     for (uint b = gl_LocalInvocationID.x; b < HEAD_DIM / 32; b += LANES) {
-        vec4 values[8];
-        [[unroll]] for (uint k = 0; k < 8; k++)
-            values[k] = vec4(slices[b * 16 + 2 * k], slices[b * 16 + 2 * k + 1]);
-        input8_store(args.y8, gl_NumWorkGroups.x * HEAD_DIM, head * (HEAD_DIM / 32) + b, values);
+        const uint block = head * (HEAD_DIM / 32) + b;
+        U32 words = U32(args.y8);
+        vec2 most = vec2(0);
+        [[dont_unroll]] for (uint k = 0; k < 16; k++)
+            most = max(most, abs(slices[b * 16 + k]));
+        const float largest = max(most.x, most.y), inverse = input8_inverse(largest);
+        int sum = 0;
+        [[dont_unroll]] for (uint k = 0; k < 8; k++)
+            words.v[block * 8 + k] =
+                input8_word(vec4(slices[b * 16 + 2 * k], slices[b * 16 + 2 * k + 1]), inverse, sum);
+        input8_scale(args.y8, gl_NumWorkGroups.x * HEAD_DIM, block, largest, sum);
     }
 }
 
@@ -126,31 +134,30 @@ void main()
     if (n_splits == 1) {
         for (uint i = lane; i < HEAD_DIM; i += LANES)
             slices[i / 2][i % 2] /= total;
-        store(head);
-        return;
-    }
-    SharedF32 partial = SharedF32(args.partial);
-    for (uint i = lane; i < HEAD_DIM; i += LANES)
-        partial.v[base + split * row + i] = slices[i / 2][i % 2];
-    if (lane == 0) {
-        partial.v[base + split * row + HEAD_DIM] = most;
-        partial.v[base + split * row + HEAD_DIM + 1] = total;
-    }
-    if (!last_workgroup(SharedU32(args.counter), head, n_splits))
-        return;
+    } else {
+        SharedF32 partial = SharedF32(args.partial);
+        for (uint i = lane; i < HEAD_DIM; i += LANES)
+            partial.v[base + split * row + i] = slices[i / 2][i % 2];
+        if (lane == 0) {
+            partial.v[base + split * row + HEAD_DIM] = most;
+            partial.v[base + split * row + HEAD_DIM + 1] = total;
+        }
+        if (!last_workgroup(SharedU32(args.counter), head, n_splits))
+            return;
 
-    most = partial.v[base + HEAD_DIM];
-    for (uint s = 1; s < n_splits; s++)
-        most = max(most, partial.v[base + s * row + HEAD_DIM]);
-    total = 0;
-    for (uint s = 0; s < n_splits; s++)
-        total += partial.v[base + s * row + HEAD_DIM + 1] *
-                 exp(partial.v[base + s * row + HEAD_DIM] - most);
-    for (uint i = lane; i < HEAD_DIM; i += LANES) {
-        float sum = 0;
+        most = partial.v[base + HEAD_DIM];
+        for (uint s = 1; s < n_splits; s++)
+            most = max(most, partial.v[base + s * row + HEAD_DIM]);
+        total = 0;
         for (uint s = 0; s < n_splits; s++)
-            sum += partial.v[base + s * row + i] * exp(partial.v[base + s * row + HEAD_DIM] - most);
-        slices[i / 2][i % 2] = sum / total;
+            total += partial.v[base + s * row + HEAD_DIM + 1] *
+                     exp(partial.v[base + s * row + HEAD_DIM] - most);
+        for (uint i = lane; i < HEAD_DIM; i += LANES) {
+            float sum = 0;
+            for (uint s = 0; s < n_splits; s++)
+                sum += partial.v[base + s * row + i] * exp(partial.v[base + s * row + HEAD_DIM] - most);
+            slices[i / 2][i % 2] = sum / total;
+        }
     }
     store(head);
 }

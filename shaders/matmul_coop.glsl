@@ -129,11 +129,13 @@ void matmul_tile(uint first_row)
     // One matrix after the other through shared memory: which element an invocation holds is the driver's affair.
     const uint mine = gl_SubgroupID * (M * N);
     const float unscale = 1 / scale_of(known);
+    const uint LANES = gl_WorkGroupSize.x / (SUBGROUPS_T * SUBGROUPS_R);
     [[unroll]] for (uint t = 0; t < T; t++)
         [[unroll]] for (uint r = 0; r < R; r++) {
             coopMatStore(sums[t * R + r], results, mine, N, gl_CooperativeMatrixLayoutRowMajor);
             subgroupBarrier();
-            for (uint i = gl_SubgroupInvocationID; i < M * N; i += gl_SubgroupSize) {
+            [[unroll]] for (uint j = 0; j < M * N; j += LANES) {
+                uint i = j + gl_SubgroupInvocationID;
                 uint token = token0 + t * M + i / N, row = first_row + row0 + r * N + i % N;
                 if (token < n_tokens() && row < args.n_rows)
                     put_result(token, row, results[mine + i] * unscale);

@@ -12,8 +12,6 @@
 layout(constant_id = 5) const uint N_EXPERTS = 8;
 layout(constant_id = 6) const uint TOP_K = 2;
 
-const uint ROUTER_BLOCK = 8; // experts whose sums are in registers at a time
-
 shared float router_scores[N_EXPERTS];
 
 bool router_is_finite(float score)
@@ -52,22 +50,35 @@ void router_choose(Routes routes, uint first, SharedU32 status, uint layer)
         routes.v[first + slot].weight /= total;
 }
 
+// Keeps the score of expert e; each invocation has a part of the sum.
+void router_keep(float part, uint e)
+{
+    const float score = reduce_sum(part);
+    if (gl_LocalInvocationIndex == 0 && e < N_EXPERTS)
+        router_scores[e] = score;
+}
+
+// Four experts' values in column i, from expert e on.
+vec4 router_rows(ReadF32 router, uint e, uint n, uint i)
+{
+    return vec4(router.v[min(e, N_EXPERTS - 1) * n + i], router.v[min(e + 1, N_EXPERTS - 1) * n + i],
+                router.v[min(e + 2, N_EXPERTS - 1) * n + i], router.v[min(e + 3, N_EXPERTS - 1) * n + i]);
+}
+
 // Routes of the token whose n values lie at x[at]; they go to routes[first ..].
 void router_route(ReadF32 router, SharedF32 x, uint at, uint n, Routes routes, uint first,
                   SharedU32 status, uint layer)
 {
-    for (uint base = 0; base < N_EXPERTS; base += ROUTER_BLOCK) {
-        float sums[ROUTER_BLOCK];
-        [[unroll]] for (uint e = 0; e < ROUTER_BLOCK; e++)
-            sums[e] = 0;
-        for (uint i = gl_LocalInvocationID.x; i < n; i += gl_WorkGroupSize.x)
-            [[unroll]] for (uint e = 0; e < ROUTER_BLOCK; e++)
-                sums[e] += router.v[min(base + e, N_EXPERTS - 1) * n + i] * x.v[at + i];
-        [[unroll]] for (uint e = 0; e < ROUTER_BLOCK; e++) {
-            float score = reduce_sum(sums[e]);
-            if (gl_LocalInvocationIndex == 0 && base + e < N_EXPERTS)
-                router_scores[base + e] = score;
+    // Eight sums in registers at a time, not in an array: the loops of reduce_sum keep NVK from unrolling the one
+    // over it, and then it lies in memory.
+    for (uint e = 0; e < N_EXPERTS; e += 8) {
+        vec4 low = vec4(0), high = vec4(0);
+        for (uint i = gl_LocalInvocationID.x; i < n; i += gl_WorkGroupSize.x) {
+            low += router_rows(router, e, n, i) * x.v[at + i];
+            high += router_rows(router, e + 4, n, i) * x.v[at + i];
         }
+        router_keep(low.x, e), router_keep(low.y, e + 1), router_keep(low.z, e + 2), router_keep(low.w, e + 3);
+        router_keep(high.x, e + 4), router_keep(high.y, e + 5), router_keep(high.z, e + 6), router_keep(high.w, e + 7);
     }
     if (gl_LocalInvocationIndex == 0)
         router_choose(routes, first, status, layer);

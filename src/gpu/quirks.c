@@ -60,6 +60,16 @@ static bool is_gfx90c(const vklm_gpu_caps *caps)
            caps->device_id == 0x15E7;
 }
 
+static bool is_null_hardware(const vklm_gpu_caps *caps)
+{
+    return strncmp(caps->name, "Null hardware", strlen("Null hardware")) == 0;
+}
+
+static void no_budget(vklm_gpu_caps *caps)
+{
+    caps->memory_budget = false;
+}
+
 #define MESA(major, minor) ((uint32_t)(major) << 22 | (uint32_t)(minor) << 12)
 
 enum { ANY_VERSION = 0 };
@@ -83,7 +93,7 @@ static const struct {
     {MESA_LAVAPIPE, MESA(25, 0), NULL, loops_end,
      "lavapipe of Mesa 22.3 ends the loops of an invocation after 65535 iterations in all",
      "https://gitlab.freedesktop.org/mesa/mesa, LP_MAX_TGSI_LOOP_ITERATIONS",
-     "test_kernels_attention --filter 'loops/*' with the row taken out"},
+     "test_kernels_loops with the row taken out"},
     // Seen with 25.0.7 on Gen9, Gen12 and Meteor Lake, and not with 26.2.6.
     {MESA_ANV, MESA(26, 2), is_intel_without_matrix_unit, no_coop,
      "this driver emulates cooperative matrices on GPUs without matrix units",
@@ -100,6 +110,11 @@ static const struct {
      "long submits end in a lost device on Renoir to Barcelo",
      "https://github.com/ggml-org/llama.cpp/issues/21724",
      "vklm run --no-quirks with a prompt of 4000 tokens"},
+    // With 25.0.7 on gfx1151 and gfx1201.
+    {MESA_RADV, ANY_VERSION, is_null_hardware, no_budget,
+     "RADV crashes when hardware that is not there is asked for its free memory",
+     "https://docs.mesa3d.org/envvars.html, RADV_FORCE_FAMILY",
+     "RADV_FORCE_FAMILY=gfx1151 vklm devices --no-quirks"},
 };
 
 // Lavapipe's driverVersion is 1 whatever Mesa it comes from: its words tell.
