@@ -19,10 +19,11 @@ void vklm_pace_init(const vklm_gpu_caps *caps, vklm_pace *out)
 
 uint64_t vklm_pace_token_bytes(const vklm_gpu_caps *caps)
 {
-    // Bytes per second that kernels read: laptops with one channel of memory, the slowest cards. A
-    // processor has no watchdog.
+    // Bytes per second that kernels read: of integrated GPUs those with one channel of memory; of
+    // cards those that can hold so much (from 16 GB on they read 250 GB/s and more). A processor
+    // has no watchdog.
     static const double slowest[] = {
-        [VKLM_DEVICE_DISCRETE] = 5e10,
+        [VKLM_DEVICE_DISCRETE] = 1.5e11,
         [VKLM_DEVICE_INTEGRATED] = 1.2e10,
         [VKLM_DEVICE_VIRTUAL] = 1.2e10,
         [VKLM_DEVICE_CPU] = 0,

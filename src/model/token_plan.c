@@ -20,6 +20,23 @@ static uint64_t token_weights(const vklm_weights *w)
     return sum;
 }
 
+// The most of any layer: one that begins a submission has a barrier less.
+static void count_layers(vklm_token_plan *plan, uint32_t n_layers)
+{
+    for (uint32_t layer = 0; layer < n_layers; layer++) {
+        uint32_t dispatches = 0, barriers = 0;
+        for (size_t i = 0; i < plan->n_commands; i++)
+            if (plan->commands[i].layer == (int)layer) {
+                dispatches += plan->commands[i].shader != NULL;
+                barriers += plan->commands[i].barrier;
+            }
+        if (dispatches > plan->dispatches_per_layer)
+            plan->dispatches_per_layer = dispatches;
+        if (barriers > plan->barriers_per_layer)
+            plan->barriers_per_layer = barriers;
+    }
+}
+
 static vklm_status list(const vklm_decode_plan *decode, uint32_t n_layers, vklm_token_plan *out)
 {
     const vklm_gpu_command *commands = vklm_gpu_cmd_commands(decode->chain, &out->n_commands);
@@ -33,12 +50,11 @@ static vklm_status list(const vklm_decode_plan *decode, uint32_t n_layers, vklm_
         const size_t in_layers = i - decode->first_layer_command;
         const bool of_layer =
             i >= decode->first_layer_command && in_layers < n_layers * decode->n_layer_commands;
-        const uint32_t layer = of_layer ? (uint32_t)(in_layers / decode->n_layer_commands) : 0;
         out->commands[i] = (vklm_planned_command){
             .label = c->label,
             .shader = c->shader,
             .groups = {c->groups[0], c->groups[1], c->groups[2]},
-            .layer = of_layer ? (int)layer : -1,
+            .layer = of_layer ? (int)(in_layers / decode->n_layer_commands) : -1,
             .barrier = c->barrier,
             .bytes_read = c->bytes_read,
             .bytes_written = c->bytes_written,
@@ -46,12 +62,8 @@ static vklm_status list(const vklm_decode_plan *decode, uint32_t n_layers, vklm_
         out->dispatches += c->shader != NULL;
         out->bytes_read += c->bytes_read;
         out->bytes_written += c->bytes_written;
-        if (of_layer &&
-            layer + 1 == n_layers) { // all are alike; the first may be without a barrier
-            out->dispatches_per_layer += c->shader != NULL;
-            out->barriers_per_layer += c->barrier;
-        }
     }
+    count_layers(out, n_layers);
     return VKLM_OK;
 }
 
