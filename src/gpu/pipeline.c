@@ -6,6 +6,7 @@
 
 #include "base/array.h"
 #include "base/file.h"
+#include "gpu/pipeline_stats.h"
 
 enum { CACHE_MAX_BYTES = 256 << 20 };
 
@@ -170,9 +171,15 @@ static vklm_status build(vklm_gpu_device *device, vklm_gpu_pipeline *pipeline)
         .requiredSubgroupSize = device->caps.min_subgroup_size,
     };
     const bool full = pipeline->smallest_subgroups;
+    VkPipelineCreateFlags flags = 0;
+    if (device->statistics) {
+        flags |= VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR;
+        if (vklm_gpu_pipeline_is_matvec(shader->name))
+            flags |= VK_PIPELINE_CREATE_CAPTURE_INTERNAL_REPRESENTATIONS_BIT_KHR;
+    }
     VkComputePipelineCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
-        .flags = device->statistics ? VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR : 0,
+        .flags = flags,
         .stage =
             {
                 .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,

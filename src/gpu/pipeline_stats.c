@@ -1,9 +1,22 @@
 #include "gpu/pipeline_stats.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "gpu/device_private.h"
+
+static bool begins(const char *text, const char *with)
+{
+    return strncmp(text, with, strlen(with)) == 0;
+}
+
+bool vklm_gpu_pipeline_is_matvec(const char *shader)
+{
+    return (begins(shader, "matvec_") && !begins(shader, "matvec_columns_")) ||
+           begins(shader, "expert_swiglu_") || begins(shader, "expert_down_");
+}
 
 size_t vklm_gpu_pipeline_count(const vklm_gpu_device *device)
 {
@@ -48,6 +61,39 @@ static vklm_status read_executable(vklm_gpu_device *device, VkPipeline pipeline,
     return VKLM_OK;
 }
 
+enum { MAX_TEXTS = 8 };
+
+static vklm_status read_loop(vklm_gpu_device *device, VkPipeline pipeline, uint32_t index,
+                             vklm_gpu_loop *out_loop)
+{
+    VkPipelineExecutableInfoKHR info = {
+        .sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_INFO_KHR,
+        .pipeline = pipeline,
+        .executableIndex = index,
+    };
+    VkPipelineExecutableInternalRepresentationKHR texts[MAX_TEXTS];
+    memset(texts, 0, sizeof texts);
+    for (uint32_t i = 0; i < MAX_TEXTS; i++)
+        texts[i].sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_INTERNAL_REPRESENTATION_KHR;
+    uint32_t n = MAX_TEXTS;
+    VkResult result =
+        vkGetPipelineExecutableInternalRepresentationsKHR(device->vk, &info, &n, texts);
+    bool memory = true;
+    for (uint32_t i = 0; result >= 0 && i < n && memory; i++)
+        memory = (texts[i].pData = vklm_alloc(texts[i].dataSize + 1, 1));
+    if (result >= 0 && memory)
+        result = vkGetPipelineExecutableInternalRepresentationsKHR(device->vk, &info, &n, texts);
+    for (uint32_t i = 0; result >= 0 && memory && i < n; i++)
+        if (texts[i].isText && strstr(texts[i].name, "ssembly"))
+            *out_loop = vklm_gpu_loop_find(texts[i].pData);
+    for (uint32_t i = 0; i < MAX_TEXTS; i++)
+        free(texts[i].pData);
+    if (!memory)
+        return vklm_fail_memory("a driver's assembly");
+    return result < 0 ? vklm_vk_check(result, "vkGetPipelineExecutableInternalRepresentationsKHR")
+                      : VKLM_OK;
+}
+
 vklm_status vklm_gpu_pipeline_stats_read(vklm_gpu_device *device, size_t index,
                                          vklm_gpu_pipeline_stats *out_stats)
 {
@@ -72,6 +118,8 @@ vklm_status vklm_gpu_pipeline_stats_read(vklm_gpu_device *device, size_t index,
         snprintf(e->name, sizeof e->name, "%.63s", executables[i].name);
         e->subgroup_size = executables[i].subgroupSize;
         status = read_executable(device, pipeline->vk, i, e);
+        if (status == VKLM_OK && vklm_gpu_pipeline_is_matvec(pipeline->shader->name))
+            status = read_loop(device, pipeline->vk, i, &e->loop);
     }
     return status;
 }

@@ -4,6 +4,7 @@
 #define VKLM_GPU_PIPELINE_STATS_H
 
 #include "gpu/cmd.h"
+#include "gpu/pipeline_loop.h"
 
 enum {
     VKLM_GPU_MAX_STATISTICS = 48,
@@ -22,6 +23,7 @@ typedef struct {
     uint32_t subgroup_size; // 0 when the driver does not say
     uint32_t n;
     vklm_gpu_statistic list[VKLM_GPU_MAX_STATISTICS];
+    vklm_gpu_loop loop; // of a decode product, where the driver shows its assembly
 } vklm_gpu_executable;
 
 typedef struct {
@@ -30,6 +32,10 @@ typedef struct {
     uint32_t n; // 0 when the driver has nothing to say
     vklm_gpu_executable executables[VKLM_GPU_MAX_EXECUTABLES];
 } vklm_gpu_pipeline_stats;
+
+// Whether a shader multiplies weights with one vector: those are built so that the driver shows
+// their assembly, which takes some drivers as long as compiling.
+bool vklm_gpu_pipeline_is_matvec(const char *shader);
 
 // How many pipelines the device has built so far.
 size_t vklm_gpu_pipeline_count(const vklm_gpu_device *device);

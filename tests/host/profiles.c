@@ -323,6 +323,17 @@ Test(quirks, software_drivers)
     cr_expect_eq(again.max_loop_iterations, old.max_loop_iterations);
 }
 
+Test(quirks, hardware_that_is_not_there)
+{
+    vklm_gpu_caps real = snapshot("amd-navi31"), none = real;
+    real.memory_budget = none.memory_budget = true;
+    snprintf(none.name, sizeof none.name, "Null hardware (RADV GFX1151)");
+    snprintf(real.name, sizeof real.name, "AMD Radeon RX 7900 XTX (RADV NAVI31)");
+    vklm_gpu_quirks_apply(&none);
+    vklm_gpu_quirks_apply(&real);
+    cr_expect(real.memory_budget && !none.memory_budget);
+}
+
 Test(quirks, short_submits)
 {
     vklm_gpu_caps cezanne = snapshot("amd-navi21"), other = cezanne;

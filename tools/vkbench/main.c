@@ -181,6 +181,8 @@ static int run(const char *command, vklm_bench *b, const cJSON *old)
         }
     if (section)
         show(b, section);
+    if (strcmp(command, "compile") == 0)
+        show(b, "compiled");
     if (status != VKLM_OK)
         return failed();
     int exit_status = finish(b, old);

@@ -8,7 +8,7 @@
 
 typedef enum { TEXT, NUMBER, PERCENT, GIB } column_kind;
 
-enum { MAX_COLUMNS = 10 };
+enum { MAX_COLUMNS = 13 };
 
 typedef struct {
     const char *title, *path;
@@ -32,8 +32,30 @@ static const struct {
      "Pipelines, as the driver compiled them",
      {{"shader and constants", "name", TEXT},
       {"tier", "tier", TEXT},
+      {"registers", "registers", NUMBER},
       {"spilled", "spilled", NUMBER},
+      {"occupancy", "occupancy", NUMBER},
+      {"instructions a weight", "loop.instructions_per_weight", NUMBER},
+      {"loop", "loop.instructions", NUMBER},
+      {"loads", "loop.loads", NUMBER},
       {"statistics", "text", TEXT}}},
+    {"compiled",
+     "The device's compiler: registers, spills, scratch, lowest occupancy; instructions a weight "
+     "in "
+     "the innermost loop of matvec",
+     {{"device", "name", TEXT},
+      {"pipelines", "pipelines", NUMBER},
+      {"most registers", "registers", NUMBER},
+      {"that spill", "spilling", NUMBER},
+      {"spills", "spills", NUMBER},
+      {"scratch", "scratch", NUMBER},
+      {"occupancy", "occupancy", NUMBER},
+      {"which is", "occupancy_is", TEXT},
+      {"f16", "matvec_f16", NUMBER},
+      {"q8", "matvec_q8", NUMBER},
+      {"q4", "matvec_q4", NUMBER},
+      {"q8 dot8", "matvec_dot8_q8", NUMBER},
+      {"q4 dot8", "matvec_dot8_q4", NUMBER}}},
     {"mem",
      "Memory",
      {{"", "name", TEXT},

@@ -1,0 +1,18 @@
+// gpu/pipeline_loop.h: the loop that a kernel spends its time in, found in a driver's assembly
+// text. No Vulkan here, so that it can be tested on text alone.
+#ifndef VKLM_GPU_PIPELINE_LOOP_H
+#define VKLM_GPU_PIPELINE_LOOP_H
+
+#include <stdint.h>
+
+typedef struct {
+    uint32_t instructions; // 0: no loop was found
+    uint32_t loads;        // of those, from buffers in memory
+} vklm_gpu_loop;
+
+// The longest loop with no other loop inside, in the assembly of RADV ("Assembly"), ANV ("GEN
+// Assembly") or NVK ("NAK assembly"). A loop is what lies between a label and an instruction after
+// it that names the label; every instruction on the way counts, also what only some lanes take.
+vklm_gpu_loop vklm_gpu_loop_find(const char *assembly);
+
+#endif
