@@ -4,13 +4,14 @@
 #   tests/drivers.sh BUILD_FOLDER ROW [DRIVERS_FOLDER]
 #   tests/drivers.sh --rows
 #   tests/drivers.sh --table BUILD_FOLDER README      writes what the last runs gave into README
+#   tests/drivers.sh --compiled BUILD_FOLDER FILE     writes what the compilers made of the kernels into FILE
 #
 # DRIVERS_FOLDER holds drivers that were unpacked without being installed: swiftshader.json, lavapipe25.json,
 # radv25.json, bin/with-lavapipe26, sid (its libraries), bin/with-intel, bin/with-nvk. Exit status 77: the driver is not there, and
 # the line says why.
 set -u
 rows="swiftshader lavapipe25 lavapipe26
-    radv-polaris10 radv-vega10 radv-navi10 radv-navi21 radv-navi31
+    radv-polaris10 radv-vega10 radv-vega20 radv-navi10 radv-navi21 radv-navi31 radv-gfx1151 radv-gfx1200
     intel-skl intel-tgl intel-dg2 intel-mtl intel-lnl intel-bmg
     nvk-pascal nvk-turing nvk-ampere nvk-ada"
 
@@ -19,8 +20,8 @@ proves() {
     case "$1" in
     swiftshader | lavapipe25) echo "kernels and models: the device test suite passes" ;;
     lavapipe26) echo "self-test; greedy answers are those of the system's driver; the coop tier's tests; GPU-assisted validation of kernels and an answer" ;;
-    radv-*) echo "described; nothing runs, and it has no memory" ;;
-    *) echo "described; a model loads and all its kernels compile; nothing runs: the self-test refuses" ;;
+    radv-*) echo "described; every pipeline it selects compiles without spills; nothing runs, and it has no memory" ;;
+    *) echo "described; a model loads; every pipeline it selects compiles without spills; nothing runs: the self-test refuses" ;;
     esac
 }
 
@@ -34,6 +35,23 @@ table() {
     done
 }
 
+# One line a device, as vkbench compile --md gives it.
+compiled() {
+    echo "| device | pipelines | most registers | that spill | spills | scratch | lowest occupancy | which is | f16 | q8 | q4 | q8 dot8 | q4 dot8 |"
+    echo "|---|--:|--:|--:|--:|--:|--:|---|--:|--:|--:|--:|--:|"
+    for row in $rows; do
+        [ ! -f "$1/drivers/$row.md" ] || compiled_line "$1/drivers/$row.md"
+    done
+}
+compiled_line() {
+    awk '/^\| device \|/ { getline; getline; print }' "$1"
+}
+
+# Puts file $3 between the markers <!-- $1 --> of file $2.
+put() {
+    sed -i -e "/<!-- $1 -->/,/<!-- \/$1 -->/{//!d}" -e "/<!-- $1 -->/r $3" "$2"
+}
+
 case "${1:-}" in
 --rows)
     # shellcheck disable=SC2086 # rows are words
@@ -42,7 +60,12 @@ case "${1:-}" in
     ;;
 --table)
     table "$2" >"$2/drivers/table.md"
-    sed -i -e "/<!-- drivers -->/,/<!-- \/drivers -->/{//!d}" -e "/<!-- drivers -->/r $2/drivers/table.md" "$3"
+    put drivers "$3" "$2/drivers/table.md"
+    exit
+    ;;
+--compiled)
+    compiled "$2" >"$2/drivers/compiled.table"
+    put compiled "$3" "$2/drivers/compiled.table"
     exit
     ;;
 esac
@@ -75,11 +98,32 @@ file=${icd:-${with%% *}}
 answer="run $demo -p The --greedy -n 12"
 
 on_driver() { # the program on the row's driver
+    program_on_driver vklm "$@"
+}
+program_on_driver() {
+    program=$build/$1
+    shift
     if [ -n "$icd" ]; then
-        VK_DRIVER_FILES=$icd VK_ICD_FILENAMES=$icd "$build/vklm" "$@"
+        VK_DRIVER_FILES=$icd VK_ICD_FILENAMES=$icd "$program" "$@"
     else
-        $with "$build/vklm" "$@"
+        $with "$program" "$@"
     fi
+}
+
+# Every pipeline that the device selects: no spills, no scratch, and where the driver shows its assembly at most so
+# many instructions a weight in the innermost loops of q4, q8 dot8 and q4 dot8.
+check_compile() {
+    program_on_driver vkbench compile --md >"$build/drivers/$row.md" || fail "see $build/drivers/$row.md"
+    case "$row" in
+    radv-navi31) most="4 1.2 1.8" ;;
+    radv-vega20 | radv-navi21) most="99 1.2 1.8" ;;
+    intel-tgl | intel-dg2 | intel-mtl | intel-lnl | intel-bmg) most="99 1.5 2.2" ;;
+    *) return ;;
+    esac
+    line=$(compiled_line "$build/drivers/$row.md")
+    echo "$line"
+    echo "$line" | awk -F'|' -v most="$most" '{ split(most, m, " "); for (i = 1; i <= 3; i++) if (!($(11 + i) > 0 && $(11 + i) <= m[i])) exit 1 }' ||
+        fail "more instructions a weight than $most"
 }
 
 # Lavapipe 26 executes the coop tier. Its libraries want their own libc: the tests are linked for that.
@@ -128,8 +172,9 @@ check() {
         check_coop
         check_bounds
         ;;
-    radv-*) ;;
+    radv-*) check_compile ;;
     *)
+        check_compile
         on_driver $answer --self-test never >/dev/null || fail "the demo model cannot be opened"
         if on_driver $answer --self-test always >"$build/drivers/$row.log" 2>&1 ||
             ! grep -q 'fails the self-test' "$build/drivers/$row.log"; then
