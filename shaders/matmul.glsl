@@ -4,9 +4,9 @@
 // Tiles of W and x, BLOCK_K columns at a time, pass through shared memory, transposed so that the inner
 // loop reads along rows and along tokens.
 //
-// Included after the push constants `args`, whose n_rows and n_cols are the matrix's. Rows and tokens past
-// the edge are filled with zeros; whoever writes y leaves them out. The host guarantees that
-// n_cols is a multiple of the format's group.
+// Included after the push constants `args`, whose n_rows and n_cols are the matrix's, and the includer's weight(),
+// n_tokens(), input_row() and put_result(). Rows and tokens past the edge are filled with zeros, and not put. The host
+// guarantees that n_cols is a multiple of the format's group.
 // Constant ids: 0 = local_size_x (256), 2 = TILE_T, 3 = TILE_R (multiples of 16).
 #include "quant/quant.glsl"
 
@@ -22,8 +22,7 @@ const uint T = TILE_T / SIDE, R = TILE_R / SIDE, SUMS = T * R; // the register t
 shared float tile_w[BLOCK_K * (TILE_R + 1)];
 shared float tile_x[BLOCK_K * (TILE_T + 1)];
 
-// The row of x that is token t of the tile: defined by the includer.
-uint input_row(uint t);
+shared uint input_rows[TILE_T];
 
 void load_weights(QuantMatrix w, uint first_row, uint first_block)
 {
@@ -40,29 +39,35 @@ void load_weights(QuantMatrix w, uint first_row, uint first_block)
     }
 }
 
-void load_inputs(ReadF32x4 x, uint n_tokens, uint first_quad)
+void load_inputs(ReadF32x4 x, uint n, uint first_quad)
 {
     const uint quads = args.n_cols / 4;
-    for (uint n = gl_LocalInvocationID.x; n < TILE_T * QUADS; n += gl_WorkGroupSize.x) {
-        uint token = n / QUADS, quad = n % QUADS;
+    for (uint i = gl_LocalInvocationID.x; i < TILE_T * QUADS; i += gl_WorkGroupSize.x) {
+        uint token = i / QUADS, quad = i % QUADS;
         vec4 a = vec4(0);
-        if (token < n_tokens && first_quad + quad < quads)
-            a = x.v[input_row(token) * quads + first_quad + quad];
-        [[unroll]] for (uint i = 0; i < 4; i++)
-            tile_x[(quad * 4 + i) * (TILE_T + 1) + token] = a[i];
+        if (token < n && first_quad + quad < quads)
+            a = x.v[input_rows[token] * quads + first_quad + quad];
+        [[unroll]] for (uint c = 0; c < 4; c++)
+            tile_x[(quad * 4 + c) * (TILE_T + 1) + token] = a[c];
     }
 }
 
-// sums[t * R + r]: the element of token j + 16 t of the tile, which has n_tokens of them, and of row
-// first_row + i + 16 r.
-void matmul_tile(QuantMatrix w, ReadF32x4 x, uint first_row, uint n_tokens, out float sums[SUMS])
+// y's tile, from row first_row on, goes to put_result.
+void matmul_tile(uint first_row)
 {
-    const uint i = gl_LocalInvocationID.x % SIDE, j = gl_LocalInvocationID.x / SIDE;
-    [[unroll]] for (uint n = 0; n < SUMS; n++)
-        sums[n] = 0;
+    const uint i = gl_LocalInvocationID.x % SIDE, j = gl_LocalInvocationID.x / SIDE, n = n_tokens();
+    QuantMatrix w = quant_matrix(weight(), args.n_rows, args.n_cols);
+    ReadF32x4 x = ReadF32x4(args.x);
+    for (uint t = gl_LocalInvocationID.x; t < TILE_T; t += gl_WorkGroupSize.x)
+        input_rows[t] = input_row(min(t, n - 1));
+    barrier();
+
+    float sums[SUMS]; // [T, R]: of token j + 16 t and row i + 16 r
+    [[unroll]] for (uint s = 0; s < SUMS; s++)
+        sums[s] = 0;
     for (uint k = 0; k < args.n_cols; k += BLOCK_K) {
         load_weights(w, first_row, k / QUANT_BLOCK);
-        load_inputs(x, n_tokens, k / 4);
+        load_inputs(x, n, k / 4);
         barrier();
         for (uint kk = 0; kk < BLOCK_K; kk++) {
             float ws[R], xs[T];
@@ -76,4 +81,10 @@ void matmul_tile(QuantMatrix w, ReadF32x4 x, uint first_row, uint n_tokens, out 
         }
         barrier(); // before the next tiles overwrite these
     }
+    [[unroll]] for (uint t = 0; t < T; t++)
+        [[unroll]] for (uint r = 0; r < R; r++) {
+            const uint token = j + SIDE * t, row = first_row + i + SIDE * r;
+            if (token < n && row < args.n_rows)
+                put_result(token, row, sums[t * R + r]);
+        }
 }

@@ -59,6 +59,8 @@ static void read_properties(VkPhysicalDevice device, vklm_gpu_caps *c)
     c->max_subgroup_size = p13.maxSubgroupSize ? p13.maxSubgroupSize : p11.subgroupSize;
     c->subgroup_arithmetic = p11.subgroupSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT &&
                              p11.subgroupSupportedOperations & VK_SUBGROUP_FEATURE_ARITHMETIC_BIT;
+    c->subgroup_ballot = p11.subgroupSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT &&
+                         p11.subgroupSupportedOperations & VK_SUBGROUP_FEATURE_BALLOT_BIT;
     c->max_workgroup_invocations = limits->maxComputeWorkGroupInvocations;
     memcpy(c->max_workgroup_size, limits->maxComputeWorkGroupSize, sizeof c->max_workgroup_size);
     memcpy(c->max_workgroup_count, limits->maxComputeWorkGroupCount, sizeof c->max_workgroup_count);

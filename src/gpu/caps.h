@@ -28,7 +28,7 @@ typedef struct {
     vklm_device_type type;
 
     uint32_t subgroup_size, min_subgroup_size, max_subgroup_size;
-    bool subgroup_arithmetic, subgroup_size_control;
+    bool subgroup_arithmetic, subgroup_ballot, subgroup_size_control;
     bool full_subgroups; // computeFullSubgroups
     uint32_t max_workgroup_invocations, max_workgroup_size[3], max_workgroup_count[3];
     uint32_t max_shared_bytes, max_push_bytes;

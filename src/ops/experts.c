@@ -11,6 +11,11 @@ static vklm_tuning tuning_of(const vklm_gpu_cmd *cmd)
     return vklm_tune_select(vklm_gpu_device_caps(vklm_gpu_cmd_device(cmd)));
 }
 
+static vklm_tune_tile tile_of(const vklm_gpu_cmd *cmd)
+{
+    return vklm_tune_expert_matmul(vklm_gpu_device_caps(vklm_gpu_cmd_device(cmd)));
+}
+
 static uint32_t ceil_div(uint32_t a, uint32_t b)
 {
     return (a + b - 1) / b;
@@ -109,7 +114,7 @@ uint32_t vklm_op_expert_tiles(const vklm_gpu_caps *caps, uint32_t n_tokens, uint
                               uint32_t top_k)
 {
     // every expert may have one tile that is not full
-    return n_tokens * top_k / vklm_tune_select(caps).tile_tokens + n_experts;
+    return n_tokens * top_k / vklm_tune_expert_matmul(caps).tile_tokens + n_experts;
 }
 
 void vklm_op_expert_group_record(vklm_gpu_cmd *cmd, const vklm_op_expert_group *op)
@@ -119,6 +124,7 @@ void vklm_op_expert_group_record(vklm_gpu_cmd *cmd, const vklm_op_expert_group *
     if (!check(cmd, e))
         return;
     vklm_tuning tuning = tuning_of(cmd);
+    vklm_tune_tile tile = tile_of(cmd);
     if (op->n_tokens == 0 || op->n_tokens > tuning.prefill_tokens) {
         vklm_gpu_cmd_fail(cmd, VKLM_UNSUPPORTED,
                           "experts: %u tokens at once; 1 to %u are supported", op->n_tokens,
@@ -132,14 +138,14 @@ void vklm_op_expert_group_record(vklm_gpu_cmd *cmd, const vklm_op_expert_group *
         .entries = vklm_gpu_view_address(g->entries),
         .places = vklm_gpu_view_address(g->places),
         .n_tokens = op->n_tokens,
-        .gate_up_workgroups = ceil_div(2 * e->n_intermediate, tuning.tile_rows),
-        .down_workgroups = ceil_div(e->n_hidden, tuning.tile_rows),
+        .gate_up_workgroups = ceil_div(2 * e->n_intermediate, tile.tile_rows),
+        .down_workgroups = ceil_div(e->n_hidden, tile.tile_rows),
     };
     const uint32_t mask_words = ceil_div(tuning.prefill_tokens, 32);
     vklm_gpu_cmd_dispatch(cmd, &(vklm_gpu_dispatch){
                                    .label = "experts group",
                                    .shader = "expert_group",
-                                   .constants = {tuning.element_lanes, 0, tuning.tile_tokens,
+                                   .constants = {tuning.element_lanes, 0, tile.tile_tokens,
                                                  mask_words, 0, e->n_experts, e->top_k},
                                    .args = &args,
                                    .args_bytes = sizeof args,
@@ -154,7 +160,7 @@ void vklm_op_expert_matmul_record(vklm_gpu_cmd *cmd, const vklm_op_expert_matmul
     const vklm_expert_groups *g = op->groups;
     if (!check(cmd, e))
         return;
-    vklm_tuning tuning = tuning_of(cmd);
+    vklm_tune_tile tile = tile_of(cmd);
     struct vklm_args_expert_matmul args = {
         .table = vklm_gpu_view_address(e->table),
         .tiles = vklm_gpu_view_address(g->tiles),
@@ -168,8 +174,8 @@ void vklm_op_expert_matmul_record(vklm_gpu_cmd *cmd, const vklm_op_expert_matmul
     const vklm_format format = op->down ? e->down_format : e->gate_up_format;
     vklm_gpu_dispatch dispatch = {
         .label = op->down ? "experts down" : "experts gate up",
-        .shader = vklm_tune_shader(VKLM_FAMILY_EXPERT_MATMUL, format),
-        .constants = {256, 0, tuning.tile_tokens, tuning.tile_rows, op->down, 0, e->top_k},
+        .shader = vklm_tune_shader(tile.family, format),
+        .constants = {tile.lanes, 0, tile.tile_tokens, tile.tile_rows, op->down, 0, e->top_k},
         .args = &args,
         .args_bytes = sizeof args,
         .indirect = vklm_gpu_view_part(g->dispatch, op->down ? row : 0, row),

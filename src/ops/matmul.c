@@ -12,19 +12,19 @@ static void record_base(vklm_gpu_cmd *cmd, const vklm_op_matmul *op,
                         const struct vklm_args_matmul *args)
 {
     const vklm_weight *w = op->weight;
-    vklm_tuning tuning = vklm_tune_select(vklm_gpu_device_caps(vklm_gpu_cmd_device(cmd)));
-    vklm_gpu_cmd_dispatch(cmd,
-                          &(vklm_gpu_dispatch){
-                              .label = op->label,
-                              .shader = vklm_tune_shader(VKLM_FAMILY_MATMUL, w->format),
-                              .constants = {256, 0, tuning.tile_tokens, tuning.tile_rows, op->add},
-                              .args = args,
-                              .args_bytes = sizeof *args,
-                              .groups = {ceil_div(w->n_rows, tuning.tile_rows),
-                                         ceil_div(op->n_tokens, tuning.tile_tokens)},
-                              .reads = {w->data, op->x},
-                              .writes = {op->y},
-                          });
+    vklm_tune_tile tile = vklm_tune_matmul(vklm_gpu_device_caps(vklm_gpu_cmd_device(cmd)));
+    vklm_gpu_cmd_dispatch(
+        cmd, &(vklm_gpu_dispatch){
+                 .label = op->label,
+                 .shader = vklm_tune_shader(tile.family, w->format),
+                 .constants = {tile.lanes, 0, tile.tile_tokens, tile.tile_rows, op->add},
+                 .args = args,
+                 .args_bytes = sizeof *args,
+                 .groups = {ceil_div(op->n_tokens, tile.tile_tokens),
+                            ceil_div(w->n_rows, tile.tile_rows)},
+                 .reads = {w->data, op->x},
+                 .writes = {op->y},
+             });
 }
 
 static void record_columns(vklm_gpu_cmd *cmd, const vklm_op_matmul *op,

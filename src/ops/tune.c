@@ -16,10 +16,12 @@ const char *vklm_tune_shader(vklm_family family, vklm_format format)
         [VKLM_FAMILY_MATVEC_RESIDUAL] = FORMATS(matvec_residual),
         [VKLM_FAMILY_MATVEC_COLUMNS] = FORMATS(matvec_columns),
         [VKLM_FAMILY_MATMUL] = FORMATS(matmul),
+        [VKLM_FAMILY_MATMUL_SUBGROUP] = FORMATS(matmul_subgroup),
         [VKLM_FAMILY_EMBED] = FORMATS(embed),
         [VKLM_FAMILY_EXPERT_SWIGLU] = FORMATS(expert_swiglu),
         [VKLM_FAMILY_EXPERT_DOWN] = FORMATS(expert_down),
         [VKLM_FAMILY_EXPERT_MATMUL] = FORMATS(expert_matmul),
+        [VKLM_FAMILY_EXPERT_MATMUL_SUBGROUP] = FORMATS(expert_matmul_subgroup),
     };
 #undef FORMATS
     return shaders[family][format];
@@ -87,6 +89,26 @@ vklm_tuning vklm_tune_select(const vklm_gpu_caps *caps)
     while (vklm_tune_matmul_shared(&t) > caps->max_shared_bytes && t.tile_rows > 16)
         t.tile_rows /= 2;
     return t;
+}
+
+vklm_tune_tile vklm_tune_matmul(const vklm_gpu_caps *caps)
+{
+    const vklm_tuning t = vklm_tune_select(caps);
+    // Eight rows a lane: fewer leave lavapipe waiting for sums, more take seconds to compile.
+    if (caps->type == VKLM_DEVICE_CPU && caps->subgroup_ballot)
+        return (vklm_tune_tile){VKLM_FAMILY_MATMUL_SUBGROUP, caps->subgroup_size, 8,
+                                8 * caps->subgroup_size};
+    return (vklm_tune_tile){VKLM_FAMILY_MATMUL, 256, t.tile_tokens, t.tile_rows};
+}
+
+vklm_tune_tile vklm_tune_expert_matmul(const vklm_gpu_caps *caps)
+{
+    vklm_tune_tile tile = vklm_tune_matmul(caps);
+    const vklm_tuning t = vklm_tune_select(caps);
+    if (tile.family == VKLM_FAMILY_MATMUL || caps->tiers & (VKLM_TIER_DOT8 | VKLM_TIER_COOP))
+        return (vklm_tune_tile){VKLM_FAMILY_EXPERT_MATMUL, 256, t.tile_tokens, t.tile_rows};
+    tile.family = VKLM_FAMILY_EXPERT_MATMUL_SUBGROUP;
+    return tile;
 }
 
 uint32_t vklm_tune_matmul_shared(const vklm_tuning *t)
@@ -170,7 +192,7 @@ vklm_tune_coop vklm_tune_expert_matmul_coop(const vklm_gpu_caps *caps, vklm_form
         [VKLM_FORMAT_Q4] = "expert_matmul_coop_q4"};
     if (!(caps->tiers & VKLM_TIER_COOP) || !shaders[format])
         return (vklm_tune_coop){0};
-    vklm_tune_coop t = coop_tile(caps, vklm_tune_select(caps).tile_tokens, 32);
+    vklm_tune_coop t = coop_tile(caps, vklm_tune_expert_matmul(caps).tile_tokens, 32);
     t.shader = shaders[format];
     return t;
 }

@@ -16,10 +16,12 @@ typedef enum {
     VKLM_FAMILY_MATVEC_RESIDUAL,
     VKLM_FAMILY_MATVEC_COLUMNS,
     VKLM_FAMILY_MATMUL,
+    VKLM_FAMILY_MATMUL_SUBGROUP,
     VKLM_FAMILY_EMBED,
     VKLM_FAMILY_EXPERT_SWIGLU,
     VKLM_FAMILY_EXPERT_DOWN,
     VKLM_FAMILY_EXPERT_MATMUL,
+    VKLM_FAMILY_EXPERT_MATMUL_SUBGROUP,
     VKLM_FAMILY_COUNT,
 } vklm_family;
 
@@ -41,11 +43,20 @@ typedef struct {
     uint32_t sample_lanes;           // of sample
     uint32_t attention_lanes;        // of attention_decode
     uint32_t attention_chunk;        // KV positions per split
-    uint32_t tile_tokens, tile_rows; // of matmul
+    uint32_t tile_tokens, tile_rows; // of matmul in shared memory
     uint32_t prefill_tokens;         // tokens per prefill chunk
 } vklm_tuning;
 
 vklm_tuning vklm_tune_select(const vklm_gpu_caps *caps);
+
+// The base tier's matmul: on GPUs tiles in shared memory, on processors in registers. Experts'
+// tiles are of one height for all tiers that the device has.
+typedef struct {
+    vklm_family family;
+    uint32_t lanes, tile_tokens, tile_rows; // constants 0, 2, 3
+} vklm_tune_tile;
+vklm_tune_tile vklm_tune_matmul(const vklm_gpu_caps *caps);
+vklm_tune_tile vklm_tune_expert_matmul(const vklm_gpu_caps *caps);
 
 // The coop tier's matmul, dense or of grouped experts. Constants with these ids, the others are the
 // kernel's own.
@@ -56,7 +67,7 @@ typedef struct {
     uint32_t m, n, k;                          // 7, 8, 9: the device's matrices
     uint32_t subgroups_tokens, subgroups_rows; // 10, 11
 } vklm_tune_coop;
-// For a matrix of n_rows rows and n_tokens tokens. Experts' tiles are tuning's tile_tokens.
+// For a matrix of n_rows rows and n_tokens tokens. Experts' are vklm_tune_expert_matmul's.
 vklm_tune_coop vklm_tune_matmul_coop(const vklm_gpu_caps *caps, vklm_format format, uint32_t n_rows,
                                      uint32_t n_tokens);
 vklm_tune_coop vklm_tune_expert_matmul_coop(const vklm_gpu_caps *caps, vklm_format format);

@@ -19,6 +19,7 @@ static vklm_gpu_caps device(const char *name, vklm_device_type type, uint32_t su
         .min_subgroup_size = subgroup,
         .max_subgroup_size = subgroup,
         .subgroup_arithmetic = true,
+        .subgroup_ballot = true,
         .max_workgroup_invocations = 1024,
         .max_shared_bytes = 32768,
         .max_push_bytes = 128,
@@ -132,6 +133,28 @@ Test(tune, respects_the_limits)
     }
 }
 
+// On processors the base tier's tiles lie in registers, unless a tier needs others for its experts.
+Test(tune, base_tiles)
+{
+    for (uint32_t subgroup = 4; subgroup <= 16; subgroup *= 2) {
+        vklm_gpu_caps c = device("x", VKLM_DEVICE_CPU, subgroup, 8);
+        vklm_tune_tile t = vklm_tune_matmul(&c), e = vklm_tune_expert_matmul(&c);
+        cr_expect_eq(t.family, VKLM_FAMILY_MATMUL_SUBGROUP);
+        cr_expect_eq(e.family, VKLM_FAMILY_EXPERT_MATMUL_SUBGROUP);
+        cr_expect(t.lanes == subgroup && t.tile_rows % subgroup == 0);
+        cr_expect(e.tile_tokens == t.tile_tokens && e.tile_rows == t.tile_rows);
+        c.tiers |= VKLM_TIER_DOT8;
+        cr_expect_eq(vklm_tune_matmul(&c).family, VKLM_FAMILY_MATMUL_SUBGROUP);
+        e = vklm_tune_expert_matmul(&c);
+        cr_expect(e.family == VKLM_FAMILY_EXPERT_MATMUL && e.tile_tokens == 64);
+        c.subgroup_ballot = false;
+        cr_expect_eq(vklm_tune_matmul(&c).family, VKLM_FAMILY_MATMUL);
+    }
+    vklm_gpu_caps c = device("x", VKLM_DEVICE_INTEGRATED, 8, 8);
+    cr_expect_eq(vklm_tune_matmul(&c).family, VKLM_FAMILY_MATMUL);
+    cr_expect_eq(vklm_tune_expert_matmul(&c).family, VKLM_FAMILY_EXPERT_MATMUL);
+}
+
 // Tiles divide into what subgroups own, and fit the shared memory, whatever the table's row is.
 static void check_coop_tile(const vklm_gpu_caps *c, vklm_tune_coop t)
 {
@@ -161,8 +184,8 @@ Test(tune, coop_tiles)
             check_coop_tile(&c, vklm_tune_matmul_coop(&c, VKLM_FORMAT_BF16, 99584, 256));
             vklm_tune_coop t = vklm_tune_expert_matmul_coop(&c, VKLM_FORMAT_Q8);
             check_coop_tile(&c, t);
-            cr_expect_eq(t.tile_tokens, vklm_tune_select(&c).tile_tokens);
-            cr_expect_eq(t.tile_rows, vklm_tune_select(&c).tile_rows);
+            cr_expect_eq(t.tile_tokens, vklm_tune_expert_matmul(&c).tile_tokens);
+            cr_expect_eq(t.tile_rows, vklm_tune_expert_matmul(&c).tile_rows);
             cr_expect_null(vklm_tune_matmul_coop(&c, VKLM_FORMAT_Q4, 5120, 7).shader);
             cr_expect_null(vklm_tune_matmul_coop(&c, VKLM_FORMAT_F32, 5120, 64).shader);
             c.tiers = VKLM_TIER_BASE;

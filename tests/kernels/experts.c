@@ -23,24 +23,23 @@ static void record_group(vklm_gpu_cmd *cmd, const void *op)
 static void check_tiles(vklm_lab *lab, const vklm_expert_groups *g, routing r,
                         const uint32_t *counts)
 {
-    const vklm_tuning tuning = tuning_of(lab);
+    const vklm_tune_tile size = vklm_tune_expert_matmul(vklm_gpu_device_caps(vklm_lab_device(lab)));
     uint32_t first = 0, tile = 0;
     for (uint32_t e = 0; e < r.n_experts; e++) {
-        for (uint32_t at = 0; at < counts[e]; at += tuning.tile_tokens, tile++) {
+        for (uint32_t at = 0; at < counts[e]; at += size.tile_tokens, tile++) {
             uint32_t left = counts[e] - at;
             const float *words = vklm_lab_read(lab, g->tiles) + 4 * (size_t)tile;
-            vklm_lab_require(vklm_lab_word(words, 0) == e &&
-                                 vklm_lab_word(words, 1) == first + at &&
-                                 vklm_lab_word(words, 2) ==
-                                     (left < tuning.tile_tokens ? left : tuning.tile_tokens),
-                             "tile %u is (%u, %u, %u)", tile, vklm_lab_word(words, 0),
-                             vklm_lab_word(words, 1), vklm_lab_word(words, 2));
+            vklm_lab_require(
+                vklm_lab_word(words, 0) == e && vklm_lab_word(words, 1) == first + at &&
+                    vklm_lab_word(words, 2) == (left < size.tile_tokens ? left : size.tile_tokens),
+                "tile %u is (%u, %u, %u)", tile, vklm_lab_word(words, 0), vklm_lab_word(words, 1),
+                vklm_lab_word(words, 2));
         }
         first += counts[e];
     }
     const float *dispatch = vklm_lab_read(lab, g->dispatch);
-    const uint32_t wanted[] = {(2 * 40 + tuning.tile_rows - 1) / tuning.tile_rows, tile, 1,
-                               (24 + tuning.tile_rows - 1) / tuning.tile_rows,     tile, 1};
+    const uint32_t wanted[] = {(2 * 40 + size.tile_rows - 1) / size.tile_rows, tile, 1,
+                               (24 + size.tile_rows - 1) / size.tile_rows,     tile, 1};
     for (size_t i = 0; i < 6; i++)
         vklm_lab_require(vklm_lab_word(dispatch, i) == wanted[i], "dispatch word %zu is %u", i,
                          vklm_lab_word(dispatch, i));
