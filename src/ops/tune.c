@@ -113,8 +113,8 @@ vklm_tune_tile vklm_tune_expert_matmul(const vklm_gpu_caps *caps)
 
 uint32_t vklm_tune_matmul_shared(const vklm_tuning *t)
 {
-    const uint32_t block = 32; // the largest BLOCK_K; experts' products note their rows besides
-    return 4 * (block * (t->tile_tokens + 1 + t->tile_rows + 1) + t->tile_tokens);
+    const uint32_t columns = 32; // BUFFERS * BLOCK_K
+    return 4 * (columns * (t->tile_tokens + 4 + t->tile_rows + 4) + t->tile_tokens);
 }
 
 uint32_t vklm_tune_prefill_shared(vklm_tune_prefill_tile t, uint32_t head_dim)
