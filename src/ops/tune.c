@@ -59,8 +59,8 @@ static const struct {
     // cpu, sub, lanes small rows columns' row elem sample att chunk tile   chunk
     {true, 128, {0, 0, 4, 2, 0, 64, 64, 0, 128, 64, 64, 128}},
     {false, 16, {32, 0, 4, 2, 128, 64, 256, 64, 128, 64, 64, 128}},
-    {false, 32, {32, 0, 4, 2, 128, 64, 256, 64, 128, 64, 64, 256}},
-    {false, 128, {64, 0, 4, 2, 128, 64, 256, 64, 128, 64, 64, 256}},
+    {false, 32, {32, 0, 4, 2, 128, 64, 256, 64, 128, 64, 64, 512}},
+    {false, 128, {64, 0, 4, 2, 128, 64, 256, 64, 128, 64, 64, 512}},
 };
 
 vklm_tuning vklm_tune_select(const vklm_gpu_caps *caps)
