@@ -28,6 +28,8 @@ Test(bench, wrong_usage_exits_with_2)
     vklm_shell_expect(2, "--seconds takes", "vkbench mem --seconds 0");
     vklm_shell_expect(2, "--tiers takes", "vkbench mem --tiers fast");
     vklm_shell_expect(2, "no weight format 'q99'; there are f32", "vkbench ops --formats bf16,q99");
+    vklm_shell_expect(2, "no weight format 'mixed'", "vkbench ops --formats mixed");
+    vklm_shell_expect(2, "no weight format 'q5'", "vkbench model --weights mixed,q5");
     vklm_shell_expect(2, "no model '2b'", "vkbench ops --models 2b");
     vklm_shell_expect(2, "-d takes a whole number", "vkbench model -d 0,deep");
     vklm_shell_expect(2, "-p takes a whole number", "vkbench model -p -1");

@@ -11,7 +11,8 @@
 #include "gpu/instance.h"
 #include "host/shell.h"
 
-#define DEMO VKLM_TEST_DATA "/demo-dense"
+#define DEMO     VKLM_TEST_DATA "/demo-dense"
+#define DEMO_MOE VKLM_TEST_DATA "/demo-moe"
 
 static void skip_without_vulkan(void)
 {
@@ -123,13 +124,14 @@ Test(bench, measures_models)
 {
     static const char *const commands[] = {
         "model " DEMO " -p 8 -n 4 -d 0,32 --seconds 0.001",
-        "model --preset 1.8b --layers 1 -p 0 -n 2 -d 5 --seconds 0.001",
+        "model " DEMO_MOE " -p 8 -n 4 -d 0,32 --kv q8 --seconds 0.001",
+        "model --preset 1.8b --layers 1 --weights mixed -p 0 -n 2 -d 5 --seconds 0.001",
     };
     skip_without_vulkan();
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         const cJSON *rows, *row;
         cJSON *json = report(commands[i], "results", &rows);
-        cr_expect_eq(cJSON_GetArraySize(rows), i ? 1 : 4);
+        cr_expect_eq(cJSON_GetArraySize(rows), i == 2 ? 1 : 4);
         check_values(rows, "tokens_per_second");
         cJSON_ArrayForEach(row, rows)
         {
@@ -138,15 +140,16 @@ Test(bench, measures_models)
             cr_expect(cJSON_IsString(member(row, "test", NULL)));
             cr_expect(cJSON_IsNumber(member(row, "depth", NULL)));
             cr_expect(member(row, "roofline_share", NULL)->valuedouble > 0);
-            cr_expect_eq(!member(row, "note", NULL), i == 0, "scaled results say so");
+            cr_expect_eq(!member(row, "note", NULL), i < 2, "scaled results say so");
+            cr_expect(i < 2 || strcmp(member(row, "weights", NULL)->valuestring, "mixed") == 0);
             if (strncmp(member(row, "test", NULL)->valuestring, "tg", 2) != 0)
                 continue;
             cr_expect(member(row, "op_us", "qkv") && member(row, "op_us", "attention") &&
                       member(row, "op_us", "lm_head"));
-            // embedding, five a layer, and the head; the barriers are fewer than one each
+            // embedding, five a layer, the head and the draw; the barriers are at most one each
             double n = member(row, "layers_measured", NULL)->valuedouble;
-            cr_expect_eq(member(row, "dispatches", NULL)->valuedouble, 5 * n + 2);
-            cr_expect(member(row, "barriers", NULL)->valuedouble <= 5 * n + 2);
+            cr_expect_eq(member(row, "dispatches", NULL)->valuedouble, 5 * n + 3);
+            cr_expect(member(row, "barriers", NULL)->valuedouble <= 5 * n + 3);
         }
         cJSON_Delete(json);
     }

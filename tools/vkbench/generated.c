@@ -2,57 +2,27 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/array.h"
 #include "gpu/cmd.h"
 #include "kernels/lab.h"
 #include "model/rope.h"
+#include "model/weights_plan.h"
 
 enum {
-    BLOCK = 1048573
-}; // random numbers that are repeated; a prime, so that no two rows are alike
+    BLOCK = 1048573, // random numbers that are repeated; a prime, so that no two rows are alike
+    MAX_SHAPES = 16, // of matrices, each with its format
+};
 
 typedef struct {
     vklm_gpu_device *device;
     vklm_gpu_stage *stage;
-    vklm_gpu_layout layout;
-    const vklm_arch *arch;
-    vklm_format format;
+    const vklm_weights_plan *plan;
+    vklm_gpu_arena *arena;
     float *block; // [BLOCK]
+    vklm_weight made[MAX_SHAPES];
+    size_t n_made;
 } generator;
-
-typedef struct {
-    vklm_gpu_slot attn_norm, mlp_norm, qkv, out, gate_up, down;
-} layer_slots;
-
-static vklm_status plan_matrix(generator *g, uint32_t n_rows, uint32_t n_cols, vklm_gpu_slot *out)
-{
-    return vklm_gpu_layout_add(&g->layout, vklm_lab_matrix_bytes(g->format, n_rows, n_cols), out);
-}
-
-static vklm_status plan_vector(generator *g, vklm_gpu_slot *out)
-{
-    return vklm_gpu_layout_add(&g->layout, g->arch->n_hidden * sizeof(float), out);
-}
-
-static vklm_status plan_layer(generator *g, layer_slots *s)
-{
-    const vklm_arch *a = g->arch;
-    vklm_status status = plan_vector(g, &s->attn_norm);
-    if (status == VKLM_OK)
-        status = plan_vector(g, &s->mlp_norm);
-    if (status == VKLM_OK)
-        status =
-            plan_matrix(g, (a->n_heads + 2 * a->n_kv_heads) * a->head_dim, a->n_hidden, &s->qkv);
-    if (status == VKLM_OK)
-        status = plan_matrix(g, a->n_hidden, a->n_heads * a->head_dim, &s->out);
-    if (status == VKLM_OK)
-        status = plan_matrix(g, 2 * a->n_intermediate, a->n_hidden, &s->gate_up);
-    if (status == VKLM_OK)
-        status = plan_matrix(g, a->n_hidden, a->n_intermediate, &s->down);
-    return status;
-}
 
 static vklm_status upload(generator *g, const void *data, vklm_gpu_view to)
 {
@@ -70,7 +40,7 @@ static vklm_status fill_matrix(generator *g, const vklm_weight *w)
     float scale = 1 / sqrtf((float)w->n_cols);
     for (size_t i = 0; i < n; i++)
         values[i] = g->block[i % BLOCK] * scale;
-    void *bytes = vklm_lab_matrix(g->format, w->n_rows, w->n_cols, values);
+    void *bytes = vklm_lab_matrix(w->format, w->n_rows, w->n_cols, values);
     free(values);
     if (!bytes)
         return vklm_fail_memory("generated weights");
@@ -96,21 +66,43 @@ static vklm_status copy(generator *g, vklm_gpu_view from, vklm_gpu_view to)
     return status;
 }
 
-static vklm_status fill_norm(generator *g, vklm_gpu_view view)
+static vklm_status make_matrix(void *opaque, const vklm_planned_matrix *m, vklm_weight *out)
 {
-    float *ones = vklm_alloc(g->arch->n_hidden, sizeof *ones);
-    if (!ones)
+    generator *g = opaque;
+    *out = vklm_planned_matrix_weight(m, g->arena);
+    for (size_t i = 0; i < g->n_made; i++)
+        if (g->made[i].format == m->format && g->made[i].n_rows == m->n_rows &&
+            g->made[i].n_cols == m->n_cols)
+            return copy(g, g->made[i].data, out->data);
+    if (g->n_made < MAX_SHAPES)
+        g->made[g->n_made++] = *out;
+    return fill_matrix(g, out);
+}
+
+// Norms of ones; a router's rows are random, so that tokens go to all experts.
+static vklm_status make_vector(void *opaque, const vklm_planned_vector *v, vklm_gpu_view *out)
+{
+    generator *g = opaque;
+    *out = vklm_gpu_arena_view(g->arena, v->slot);
+    float *values = vklm_alloc(v->n, sizeof *values);
+    if (!values)
         return vklm_fail_memory("generated weights");
-    for (uint32_t i = 0; i < g->arch->n_hidden; i++)
-        ones[i] = 1;
-    vklm_status status = upload(g, ones, view);
-    free(ones);
+    for (uint32_t i = 0; i < v->n; i++)
+        values[i] = v->role == VKLM_TENSOR_ROUTER ? g->block[(i + 7919 * v->layer) % BLOCK] : 1;
+    vklm_status status = upload(g, values, *out);
+    free(values);
     return status;
+}
+
+static vklm_status make_table(void *opaque, uint32_t layer, const struct vklm_args_expert *rows)
+{
+    generator *g = opaque;
+    return upload(g, rows, vklm_weights_plan_expert_rows(g->plan, g->arena, layer));
 }
 
 static vklm_status fill_rope(generator *g, vklm_gpu_view view)
 {
-    const vklm_arch *a = g->arch;
+    const vklm_arch *a = &g->plan->arch;
     float(*rows)[2] = vklm_alloc((size_t)a->n_positions * a->head_dim / 2, sizeof *rows);
     if (!rows)
         return vklm_fail_memory("generated weights");
@@ -121,92 +113,44 @@ static vklm_status fill_rope(generator *g, vklm_gpu_view view)
     return status;
 }
 
-static vklm_weight matrix(const generator *g, const vklm_weights *w, vklm_gpu_slot slot,
-                          uint32_t n_rows, uint32_t n_cols)
+static vklm_status generate(generator *g, vklm_weights *w)
 {
-    return (vklm_weight){.data = vklm_gpu_arena_view(w->arena, slot),
-                         .format = g->format,
-                         .n_rows = n_rows,
-                         .n_cols = n_cols};
-}
-
-static vklm_status fill_layer(generator *g, vklm_weights *w, uint32_t layer, const layer_slots *s)
-{
-    const vklm_arch *a = g->arch;
-    vklm_layer_weights *l = &w->layers[layer];
-    *l = (vklm_layer_weights){
-        .attn_norm = vklm_gpu_arena_view(w->arena, s->attn_norm),
-        .mlp_norm = vklm_gpu_arena_view(w->arena, s->mlp_norm),
-        .qkv = matrix(g, w, s->qkv, (a->n_heads + 2 * a->n_kv_heads) * a->head_dim, a->n_hidden),
-        .out = matrix(g, w, s->out, a->n_hidden, a->n_heads * a->head_dim),
-        .gate_up = matrix(g, w, s->gate_up, 2 * a->n_intermediate, a->n_hidden),
-        .down = matrix(g, w, s->down, a->n_hidden, a->n_intermediate),
-    };
-    const vklm_layer_weights *first = &w->layers[0];
-    const vklm_weight *to[] = {&l->qkv, &l->out, &l->gate_up, &l->down};
-    const vklm_weight *from[] = {&first->qkv, &first->out, &first->gate_up, &first->down};
-    vklm_status status = fill_norm(g, l->attn_norm);
-    if (status == VKLM_OK)
-        status = fill_norm(g, l->mlp_norm);
-    for (size_t i = 0; i < sizeof to / sizeof *to && status == VKLM_OK; i++)
-        status = layer == 0 ? fill_matrix(g, to[i]) : copy(g, from[i]->data, to[i]->data);
-    return status;
-}
-
-static vklm_status generate(generator *g, vklm_weights *w, layer_slots *slots)
-{
-    const vklm_arch *a = g->arch;
-    vklm_gpu_slot embed, head, norm, rope;
-    vklm_status status = plan_matrix(g, a->n_vocab, a->n_hidden, &embed);
-    for (uint32_t i = 0; i < a->n_layers && status == VKLM_OK; i++)
-        status = plan_layer(g, &slots[i]);
-    if (status == VKLM_OK)
-        status = plan_matrix(g, a->n_vocab, a->n_hidden, &head);
-    if (status == VKLM_OK)
-        status = plan_vector(g, &norm);
-    if (status == VKLM_OK)
-        status = vklm_gpu_layout_add(&g->layout,
-                                     (uint64_t)a->n_positions * a->head_dim * sizeof(float), &rope);
-    if (status == VKLM_OK)
-        status = vklm_gpu_arena_create(g->device, &g->layout, &w->arena);
-    if (status != VKLM_OK)
-        return status;
-    w->embed = matrix(g, w, embed, a->n_vocab, a->n_hidden);
-    w->lm_head = matrix(g, w, head, a->n_vocab, a->n_hidden);
-    w->final_norm = vklm_gpu_arena_view(w->arena, norm);
-    w->rope = vklm_gpu_arena_view(w->arena, rope);
-    status = fill_matrix(g, &w->embed);
-    if (status == VKLM_OK)
-        status = copy(g, w->embed.data, w->lm_head.data);
-    for (uint32_t i = 0; i < a->n_layers && status == VKLM_OK; i++)
-        status = fill_layer(g, w, i, &slots[i]);
-    if (status == VKLM_OK)
-        status = fill_norm(g, w->final_norm);
+    const vklm_weights_visitor visitor = {
+        .matrix = make_matrix, .vector = make_vector, .table = make_table, .opaque = g};
+    const vklm_arch *a = &g->plan->arch;
+    vklm_status status = vklm_weights_plan_visit(g->plan, &visitor, w);
+    if (a->n_experts)
+        w->expert_table = vklm_gpu_arena_view(g->arena, g->plan->expert_table);
+    for (uint32_t i = 0; a->n_experts && i < a->n_layers; i++)
+        w->layers[i].experts.table = vklm_weights_plan_expert_rows(g->plan, g->arena, i);
+    w->rope = vklm_gpu_arena_view(g->arena, g->plan->rope);
     return status == VKLM_OK ? fill_rope(g, w->rope) : status;
 }
 
 vklm_status vklm_bench_generate_weights(vklm_gpu_device *device, vklm_gpu_stage *stage,
-                                        const vklm_arch *arch, vklm_format format,
+                                        const vklm_arch *arch, vklm_weights_kind kind,
                                         vklm_weights **out_weights)
 {
-    generator g = {.device = device, .stage = stage, .arch = arch, .format = format};
+    const vklm_source source = {.arch = *arch};
+    generator g = {.device = device, .stage = stage};
+    vklm_weights_plan *plan = NULL;
+    vklm_weights *w = NULL;
     *out_weights = NULL;
-    vklm_weights *w = vklm_alloc(1, sizeof *w);
-    layer_slots *slots = vklm_alloc(arch->n_layers, sizeof *slots);
     g.block = vklm_alloc(BLOCK, sizeof *g.block);
-    vklm_gpu_layout_init(vklm_gpu_device_caps(device), &g.layout);
-    vklm_status status = VKLM_OK;
-    if (w)
-        w->layers = vklm_alloc(arch->n_layers, sizeof *w->layers);
-    if (!w || !w->layers || !slots || !g.block)
-        status = vklm_fail_memory("generated weights");
+    vklm_status status =
+        g.block ? vklm_weights_plan_create(&source, kind, vklm_gpu_device_caps(device), &plan)
+                : vklm_fail_memory("generated weights");
+    if (status == VKLM_OK)
+        status = vklm_weights_create(plan, &w);
+    if (status == VKLM_OK)
+        status = vklm_gpu_arena_create(device, &plan->layout, &w->arena);
     if (status == VKLM_OK) {
-        w->arch = *arch;
         vklm_lab_random(1, g.block, BLOCK);
-        status = generate(&g, w, slots);
+        g.plan = plan;
+        g.arena = w->arena;
+        status = generate(&g, w);
     }
-    vklm_gpu_layout_finish(&g.layout);
-    free(slots);
+    vklm_weights_plan_destroy(plan);
     free(g.block);
     if (status != VKLM_OK) {
         vklm_weights_destroy(w);

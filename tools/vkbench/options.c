@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "kernels/cases.h"
+#include "vkbench/preset.h"
 
 const char vklm_bench_options_help[] =
     "  --device D          number or part of the name of a device (vklm devices lists them)\n"
@@ -19,11 +20,14 @@ const char vklm_bench_options_help[] =
     "  --svg FILE          draws the roofline and the bandwidth curve\n"
     "  --compare OLD.json  judges every number by an earlier report; exit status 1 when one is "
     "worse\n"
-    "  --formats F,...     ops, model, predict: weight formats (model: --weights)\n"
+    "  --formats F,...     ops: weight formats\n"
     "  --models M,...      ops: 1.8b, 13b, 8x13b\n"
     "  --kernels K,...     ops, check, compile: only kernels whose names begin so\n"
     "  --preset P          model: llm-jp-3.1-1.8b (the default), llm-jp-3.1-13b, llm-jp-3.1-8x13b\n"
-    "  --weights F,...     model: weight formats of a preset (bf16)\n"
+    "  --weights F,...     model, predict: weights of a preset: f32, f16, bf16 (the default), q8, "
+    "q4, "
+    "mixed;\n"
+    "                      q4 and mixed keep in q8 what the engine's recipes do\n"
     "  --kv f16|q8         model: format of the KV cache (f16)\n"
     "  -p N, -n N          model: tokens to read (512) and to write (128); 0 leaves it out\n"
     "  -d N,...            model: depths of the context before that (0)\n"
@@ -84,6 +88,15 @@ static bool take_format(const char *one, void *opaque)
         fprintf(stderr, "%s %s", f ? "," : "", vklm_format_name((vklm_format)f));
     fputs("\n", stderr);
     return false;
+}
+
+// A format, or the recipe of several (vkbench/preset.h).
+static bool take_weights(const char *one, void *opaque)
+{
+    if (strcmp(one, vklm_bench_weights_name(VKLM_BENCH_MIXED)) != 0)
+        return take_format(one, opaque);
+    *(unsigned *)opaque |= 1u << VKLM_BENCH_MIXED;
+    return true;
 }
 
 static bool take_model(const char *one, void *opaque)
@@ -152,6 +165,8 @@ static bool take(int option, const char *value, vklm_bench_options *o)
         return true;
     case 'f':
         return each(value, take_format, &o->formats);
+    case 'w':
+        return each(value, take_weights, &o->formats);
     case 'M':
         return each(value, take_model, &o->models);
     case 'K':
@@ -199,7 +214,7 @@ int vklm_bench_options_read(int argc, char **argv, vklm_bench_options *out_optio
         {"svg", required_argument, NULL, 'S'},
         {"compare", required_argument, NULL, 'C'},
         {"formats", required_argument, NULL, 'f'},
-        {"weights", required_argument, NULL, 'f'},
+        {"weights", required_argument, NULL, 'w'},
         {"models", required_argument, NULL, 'M'},
         {"preset", required_argument, NULL, 'P'},
         {"kernels", required_argument, NULL, 'K'},

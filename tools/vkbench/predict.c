@@ -26,27 +26,27 @@ static double measured(const vklm_bench *b, const char *model, const char *weigh
     return 0;
 }
 
-static void add_row(vklm_bench *b, const vklm_bench_preset *p, vklm_format format, double depth,
+static void add_row(vklm_bench *b, const vklm_bench_preset *p, unsigned weights, double depth,
                     uint64_t budget)
 {
     char name[128];
-    double token, kv = vklm_bench_preset_kv_bytes(p);
-    double needs = vklm_bench_preset_needs(p, format, p->arch.n_positions);
-    vklm_bench_preset_bytes(p, format, &token);
+    double token, kv = vklm_bench_preset_kv_bytes(p, VKLM_KV_F16);
+    double needs = vklm_bench_preset_needs(p, weights, VKLM_KV_F16, p->arch.n_positions);
+    vklm_bench_preset_bytes(p, weights, &token);
     double bytes = token + kv * (depth + 1);
     double best = b->attainable_gbs * 1e9 / bytes;
     double compute = b->f32_gflops * 1e9 / vklm_bench_preset_flop(p, depth, true);
     best = best < compute ? best : compute;
-    snprintf(name, sizeof name, "%s %s at %.0f", p->name, vklm_format_name(format), depth);
+    snprintf(name, sizeof name, "%s %s at %.0f", p->name, vklm_bench_weights_name(weights), depth);
     cJSON *row = vklm_bench_row(b, "predict", name);
     cJSON_AddStringToObject(row, "model", p->name);
-    cJSON_AddStringToObject(row, "weights", vklm_format_name(format));
+    cJSON_AddStringToObject(row, "weights", vklm_bench_weights_name(weights));
     cJSON_AddNumberToObject(row, "depth", depth);
     cJSON_AddNumberToObject(row, "bytes_per_token", bytes);
     cJSON_AddNumberToObject(row, "tokens_per_second", best);
     cJSON_AddNumberToObject(row, "needs_bytes", needs);
     cJSON_AddStringToObject(row, "fits", needs <= (double)budget ? "yes" : "no");
-    double got = measured(b, p->name, vklm_format_name(format), depth);
+    double got = measured(b, p->name, vklm_bench_weights_name(weights), depth);
     if (got > 0) {
         cJSON_AddNumberToObject(row, "measured", got);
         cJSON_AddNumberToObject(row, "efficiency", got / best);
@@ -64,10 +64,9 @@ vklm_status vklm_bench_predict(vklm_bench *b)
     vklm_gpu_device_refresh_budget(b->device);
     vklm_gpu_caps_memory(vklm_bench_caps(b), &budget, &total);
     for (size_t p = 0; p < n; p++)
-        for (int format = VKLM_FORMAT_F16; format < VKLM_FORMAT_COUNT; format++)
+        for (unsigned weights = VKLM_FORMAT_F16; weights < VKLM_BENCH_WEIGHTS; weights++)
             for (size_t d = 0; d < sizeof depths / sizeof *depths; d++)
-                if ((!b->options.formats || b->options.formats >> format & 1) &&
-                    presets[p].arch.n_hidden % vklm_format_group((vklm_format)format) == 0)
-                    add_row(b, &presets[p], (vklm_format)format, depths[d], budget);
+                if (!b->options.formats || b->options.formats >> weights & 1)
+                    add_row(b, &presets[p], weights, depths[d], budget);
     return VKLM_OK;
 }

@@ -4,17 +4,18 @@
 
 #include "kernels/cases.h"
 
-#define LLM_JP(hidden, intermediate, layers, heads)                                                \
+#define LLM_JP(kind, hidden, intermediate, layers, heads, experts, of_them)                        \
     {                                                                                              \
-        .architecture = "LlamaForCausalLM", .n_vocab = 99584, .n_hidden = hidden,                  \
+        .architecture = kind, .n_vocab = 99584, .n_hidden = hidden,                                \
         .n_intermediate = intermediate, .n_layers = layers, .n_heads = heads, .n_kv_heads = heads, \
-        .head_dim = 128, .n_positions = 4096, .rms_eps = 1e-5f, .rope_theta = 10000                \
+        .head_dim = 128, .n_experts = experts, .top_k = of_them, .n_positions = 4096,              \
+        .rms_eps = 1e-5f, .rope_theta = 10000, .dtype = VKLM_DTYPE_BF16                            \
     }
 
 static const vklm_bench_preset presets[] = {
-    {"llm-jp-3.1-1.8b", "1.8b", LLM_JP(2048, 7168, 24, 16), 1, 1},
-    {"llm-jp-3.1-13b", "13b", LLM_JP(5120, 13824, 40, 40), 1, 1},
-    {"llm-jp-3.1-8x13b", "8x13b", LLM_JP(5120, 13824, 40, 40), 8, 2},
+    {"llm-jp-3.1-1.8b", "1.8b", LLM_JP("LlamaForCausalLM", 2048, 7168, 24, 16, 0, 0)},
+    {"llm-jp-3.1-13b", "13b", LLM_JP("LlamaForCausalLM", 5120, 13824, 40, 40, 0, 0)},
+    {"llm-jp-3.1-8x13b", "8x13b", LLM_JP("MixtralForCausalLM", 5120, 13824, 40, 40, 8, 2)},
 };
 
 const vklm_bench_preset *vklm_bench_presets(size_t *out_n)
@@ -33,56 +34,79 @@ const vklm_bench_preset *vklm_bench_preset_find(const char *name)
     return NULL;
 }
 
-// The matrices of one layer: attention, and one expert's three.
-static void layer_matrices(const vklm_bench_preset *p, uint32_t out_attention[2][2],
-                           uint32_t out_expert[2][2])
+const char *vklm_bench_weights_name(unsigned weights)
+{
+    return weights == VKLM_BENCH_MIXED ? vklm_weights_kind_name(VKLM_WEIGHTS_MIXED)
+                                       : vklm_format_name((vklm_format)weights);
+}
+
+vklm_weights_kind vklm_bench_weights_kind(unsigned weights)
+{
+    switch (weights) {
+    case VKLM_FORMAT_Q8:
+        return VKLM_WEIGHTS_Q8;
+    case VKLM_FORMAT_Q4:
+        return VKLM_WEIGHTS_Q4;
+    case VKLM_BENCH_MIXED:
+        return VKLM_WEIGHTS_MIXED;
+    default:
+        return VKLM_WEIGHTS_F16; // as stored
+    }
+}
+
+vklm_dtype vklm_bench_weights_dtype(unsigned weights)
+{
+    return weights == VKLM_FORMAT_F32   ? VKLM_DTYPE_F32
+           : weights == VKLM_FORMAT_F16 ? VKLM_DTYPE_F16
+                                        : VKLM_DTYPE_BF16;
+}
+
+// A matrix in what the recipe gives it.
+static double matrix_bytes(unsigned weights, vklm_matrix_class class, uint32_t n_rows,
+                           uint32_t n_cols)
+{
+    const vklm_format stored = weights < VKLM_FORMAT_Q8 ? (vklm_format)weights : VKLM_FORMAT_BF16;
+    const vklm_format format =
+        vklm_recipe_format(vklm_bench_weights_kind(weights), class, n_cols, stored);
+    return vklm_case_weight_bytes(format, n_rows, n_cols);
+}
+
+double vklm_bench_preset_bytes(const vklm_bench_preset *p, unsigned weights, double *out_token)
 {
     const vklm_arch *a = &p->arch;
-    out_attention[0][0] = (a->n_heads + 2 * a->n_kv_heads) * a->head_dim;
-    out_attention[0][1] = out_attention[1][0] = a->n_hidden;
-    out_attention[1][1] = a->n_heads * a->head_dim;
-    out_expert[0][0] = 2 * a->n_intermediate;
-    out_expert[0][1] = out_expert[1][0] = a->n_hidden;
-    out_expert[1][1] = a->n_intermediate;
+    const uint32_t width = a->n_heads * a->head_dim, qkv = width + 2 * a->n_kv_heads * a->head_dim;
+    const double embed = matrix_bytes(weights, VKLM_MATRIX_EMBED, a->n_vocab, a->n_hidden),
+                 head = matrix_bytes(weights, VKLM_MATRIX_LM_HEAD, a->n_vocab, a->n_hidden),
+                 attention = matrix_bytes(weights, VKLM_MATRIX_QKV, qkv, a->n_hidden) +
+                             matrix_bytes(weights, VKLM_MATRIX_OUT, a->n_hidden, width),
+                 mlp = matrix_bytes(weights, VKLM_MATRIX_GATE_UP, 2 * a->n_intermediate,
+                                    a->n_hidden) +
+                       matrix_bytes(weights, VKLM_MATRIX_DOWN, a->n_hidden, a->n_intermediate);
+    *out_token = head + a->n_layers * (attention + (a->n_experts ? a->top_k : 1) * mlp);
+    return embed + head + a->n_layers * (attention + (a->n_experts ? a->n_experts : 1) * mlp);
 }
 
-static double sum(const uint32_t m[2][2], vklm_format format)
+double vklm_bench_preset_kv_bytes(const vklm_bench_preset *p, vklm_kv_kind kv)
 {
-    return vklm_case_weight_bytes(format, m[0][0], m[0][1]) +
-           vklm_case_weight_bytes(format, m[1][0], m[1][1]);
-}
-
-double vklm_bench_preset_bytes(const vklm_bench_preset *p, vklm_format format, double *out_token)
-{
-    uint32_t attention[2][2], expert[2][2];
-    layer_matrices(p, attention, expert);
-    double head = vklm_case_weight_bytes(format, p->arch.n_vocab, p->arch.n_hidden);
-    double one = sum(expert, format), layers = p->arch.n_layers;
-    *out_token = head + layers * (sum(attention, format) + p->n_experts_used * one);
-    return 2 * head + layers * (sum(attention, format) + p->n_experts * one);
-}
-
-double vklm_bench_preset_kv_bytes(const vklm_bench_preset *p)
-{
-    return 2.0 * 2 * p->arch.n_layers * p->arch.n_kv_heads * p->arch.head_dim;
+    return 2.0 * p->arch.n_layers * (double)vklm_kv_cache_layer_bytes(&p->arch, kv, 1);
 }
 
 double vklm_bench_preset_flop(const vklm_bench_preset *p, double position, bool head)
 {
-    uint32_t attention[2][2], expert[2][2];
-    layer_matrices(p, attention, expert);
-    double weights = 0;
-    for (int i = 0; i < 2; i++)
-        weights += (double)attention[i][0] * attention[i][1] +
-                   (double)p->n_experts_used * expert[i][0] * expert[i][1];
-    double scores = 2.0 * p->arch.n_heads * p->arch.head_dim * (position + 1);
-    return 2 * (p->arch.n_layers * (weights + scores) +
-                (head ? (double)p->arch.n_vocab * p->arch.n_hidden : 0));
+    const vklm_arch *a = &p->arch;
+    const double width = (double)a->n_heads * a->head_dim;
+    const double attention =
+        (width + 2.0 * a->n_kv_heads * a->head_dim) * a->n_hidden + width * a->n_hidden;
+    const double mlp = 3.0 * a->n_intermediate * a->n_hidden;
+    const double scores = 2 * width * (position + 1);
+    return 2 * (a->n_layers * (attention + (a->n_experts ? a->top_k : 1) * mlp + scores) +
+                (head ? (double)a->n_vocab * a->n_hidden : 0));
 }
 
-double vklm_bench_preset_needs(const vklm_bench_preset *p, vklm_format format, uint32_t n_ctx)
+double vklm_bench_preset_needs(const vklm_bench_preset *p, unsigned weights, vklm_kv_kind kv,
+                               uint32_t n_ctx)
 {
     double token;
-    return vklm_bench_preset_bytes(p, format, &token) + n_ctx * vklm_bench_preset_kv_bytes(p) +
+    return vklm_bench_preset_bytes(p, weights, &token) + n_ctx * vklm_bench_preset_kv_bytes(p, kv) +
            128e6;
 }
