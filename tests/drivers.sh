@@ -47,6 +47,17 @@ compiled_line() {
     awk '/^\| device \|/ { getline; getline; print }' "$1"
 }
 
+# The decode products of one GPU of each vendor; the driver's own words are in the .md files.
+decode() {
+    echo "| GPU | shader and constants | tier | registers | spilled | occupancy | instructions a weight | loop | loads in it |"
+    echo "|---|---|---|--:|--:|--:|--:|--:|--:|"
+    for row in radv-navi31 intel-dg2 nvk-ampere; do
+        [ ! -f "$1/drivers/$row.md" ] || awk -F'|' -v OFS='|' -v gpu="${row#*-}" '
+            /^\| matvec(_qkv|_swiglu|_residual|)_(dot8_q8|dot8_q4|q4) / && !seen[substr($2, 1, index(substr($2, 2), " "))]++ {
+                print "| " gpu " ", $2, $3, $4, $5, $6, $7, $8, $9 "|" }' "$1/drivers/$row.md"
+    done
+}
+
 # Puts file $3 between the markers <!-- $1 --> of file $2.
 put() {
     sed -i -e "/<!-- $1 -->/,/<!-- \/$1 -->/{//!d}" -e "/<!-- $1 -->/r $3" "$2"
@@ -66,6 +77,8 @@ case "${1:-}" in
 --compiled)
     compiled "$2" >"$2/drivers/compiled.table"
     put compiled "$3" "$2/drivers/compiled.table"
+    decode "$2" >"$2/drivers/decode.table"
+    put decode "$3" "$2/drivers/decode.table"
     exit
     ;;
 esac

@@ -6,13 +6,13 @@
 #include <stdint.h>
 
 typedef struct {
-    uint32_t instructions; // 0: no loop was found
+    uint32_t instructions; // 0: no such loop was found
     uint32_t loads;        // of those, from buffers in memory
 } vklm_gpu_loop;
 
-// The longest loop with no other loop inside, in the assembly of RADV ("Assembly"), ANV ("GEN
-// Assembly") or NVK ("NAK assembly"). A loop is what lies between a label and an instruction after
-// it that names the label; every instruction on the way counts, also what only some lanes take.
+// The first loop with no other loop inside that loads from memory at least four times, in the
+// assembly of RADV ("Assembly"), ANV ("GEN Assembly") or NVK ("NAK assembly"): in a decode product
+// the one over the weights. Every instruction of its blocks counts, also what only some lanes take.
 vklm_gpu_loop vklm_gpu_loop_find(const char *assembly);
 
 #endif

@@ -18,22 +18,91 @@ Test(assembly, no_loop)
            0);
 }
 
-// The longest of the innermost ones: not the outer loop, not the short one behind it. A comment
-// names no label.
+#define FOUR(line) line line line line
+
+// The first one with four loads: not the loop around it, not the one before it, not the one behind.
+// A comment names no label.
 Test(assembly, radv)
 {
-    expect("RADV",
-           "BB0:\n\ts_load_dword s17, s[10:11], 0x8      ; c0020445 00000008\n"
-           "BB1:\n\ts_mov_b32 s0, 0                      ; BB1\n"
-           "BB2:\n\tglobal_load_b128 v[0:3], v1, s[2:3]  ; dc5e0000\n"
-           "\tbuffer_load_dwordx4 v[4:7], v1, s[4:7], 0 offen ; e05c1000\n"
-           "\ts_cbranch_execz BB4                        ; bfa10239\n"
-           "BB3:\n\tv_dot4_i32_iu8 v2, v3, v4, v2        ; cc160002\n"
-           "BB4:\n\ts_cbranch_scc1 BB2                   ; bfa20010\n"
-           "BB5:\n\tv_add_f32 v0, v1, v2                 ; 06000501\n"
-           "\ts_cbranch_scc1 BB5                         ; bfa20010\n"
-           "\ts_branch BB1                               ; bfa0fff1\n",
-           5, 2);
+    expect(
+        "RADV",
+        "BB0:\n\ts_load_dword s17, s[10:11], 0x8      ; c0020445 00000008\n"
+        "BB1:\n\ts_mov_b32 s0, 0                      ; BB1\n"
+        "BB2:\n\tv_add_f32 v0, v1, v2                 ; 06000501\n"
+        "\ts_cbranch_scc1 BB2                         ; bfa20010\n"
+        "BB3:\n\tglobal_load_b128 v[0:3], v1, s[2:3]  ; dc5e0000\n" FOUR(
+            "\tbuffer_load_dwordx4 v[4:7], v1, s[4:7], 0 offen ; e05c1000\n") "\ts_cbranch_execz "
+                                                                              "BB5                 "
+                                                                              "       ; bfa10239\n"
+                                                                              "BB4:\n\tv_dot4_i32_"
+                                                                              "iu8 v2, v3, v4, v2  "
+                                                                              "      ; cc160002\n"
+                                                                              "BB5:\n\ts_cbranch_"
+                                                                              "scc1 BB3            "
+                                                                              "       ; bfa20010\n"
+                                                                              "BB6:\n" FOUR(
+                                                                                  "\tflat_load_"
+                                                                                  "dwordx4 v[4:7], "
+                                                                                  "v1        ; "
+                                                                                  "e05c1000\n") "\t"
+                                                                                                "s_"
+                                                                                                "cb"
+                                                                                                "ra"
+                                                                                                "nc"
+                                                                                                "h_"
+                                                                                                "sc"
+                                                                                                "c1"
+                                                                                                " B"
+                                                                                                "B6"
+                                                                                                "  "
+                                                                                                "  "
+                                                                                                "  "
+                                                                                                "  "
+                                                                                                "  "
+                                                                                                "  "
+                                                                                                "  "
+                                                                                                "  "
+                                                                                                "  "
+                                                                                                "  "
+                                                                                                "  "
+                                                                                                "  "
+                                                                                                " ;"
+                                                                                                " b"
+                                                                                                "fa"
+                                                                                                "20"
+                                                                                                "01"
+                                                                                                "0"
+                                                                                                "\n"
+                                                                                                "\t"
+                                                                                                "s_"
+                                                                                                "br"
+                                                                                                "an"
+                                                                                                "ch"
+                                                                                                " B"
+                                                                                                "B1"
+                                                                                                "  "
+                                                                                                "  "
+                                                                                                "  "
+                                                                                                "  "
+                                                                                                "  "
+                                                                                                "  "
+                                                                                                "  "
+                                                                                                "  "
+                                                                                                "  "
+                                                                                                "  "
+                                                                                                "  "
+                                                                                                "  "
+                                                                                                "  "
+                                                                                                "  "
+                                                                                                "  "
+                                                                                                " ;"
+                                                                                                " b"
+                                                                                                "fa"
+                                                                                                "0f"
+                                                                                                "ff"
+                                                                                                "1"
+                                                                                                "\n",
+        8, 5);
 }
 
 Test(assembly, anv)
@@ -41,44 +110,39 @@ Test(assembly, anv)
     expect("ANV",
            "(W)     mov (8)            r54           r0.1<0>\n"
            "(f0.0)  if (8)                           jip:L0              uip:L0\n\n"
-           "L3:\n"
-           "        send.ugm (8)       r1      r72    null:0  0x04403580  {$2}  // wr:2+0, rd:4; "
-           "load.ugm.d32x4.a64\n"
-           "(f0.0)  break (8)                        jip:L4              uip:L4\n"
-           "        add (8)            r1:d          r2:d      r3:d      {Compacted}\n\n"
-           "L4:\n"
-           "        while (8)                        L3\n\n"
-           "L0:\n"
-           "        endif (8)                        L1\n",
-           4, 1);
+           "L3:\n" FOUR("        send.ugm (8)       r1      r72    null:0  {$2}  // wr:2+0, rd:4; "
+                        "load.ugm.d32x4.a64\n") "(f0.0)  break (8)                        jip:L4   "
+                                                "           uip:L4\n"
+                                                "        add (8)            r1:d          r2:d     "
+                                                " r3:d      {Compacted}\n\n"
+                                                "L4:\n"
+                                                "        while (8)                        L3\n"
+                                                "        mov (8)            r1:d          r2:d\n\n"
+                                                "L0:\n"
+                                                "        endif (8)                        L1\n",
+           7, 4);
 }
 
+// The end of a loop's body may lie behind what follows the loop.
 Test(assembly, nvk)
 {
     expect("NVK",
            "block.u 0 L2 [] -> {\n"
            "      b0      = bssy b0 pT L0                 // delay=1\n"
            "} -> [1]\n"
-           "block 1 L5 [0, 1] -> {\n"
-           "      r0      = ld.global.a64.constant.b128 [r2] // delay=1\n"
-           "      r40     = idp4.i8.i8 r40 r17 rZ         // delay=4\n"
-           "                bra !p0 L5                    // delay=1\n"
-           "} -> [1, 2]\n"
-           "block.u 2 L0 [1] -> {\n"
-           "                exit                          // delay=1\n"
-           "} -> []\n",
-           3, 1);
-    expect("NVK before Volta",
-           "block 2 L4 [1, 3] -> {\n"
-           "                pcnt L4                       // delay=13\n"
-           "@!p0            bra pT L7                     // delay=13\n"
-           "} -> [3, 4]\n"
-           "block 3 L8 [2] -> {\n"
-           "      r0      = ld.global.a64.constant.b128 [r2] // delay=1\n"
-           "                cont L4                       // delay=13\n"
-           "} -> [2]\n"
-           "block.u 4 L7 [2] -> {\n"
-           "                exit                          // delay=1\n"
-           "} -> []\n",
-           4, 1);
+           "block 1 L5 [0, 3] -> {\n" FOUR("      r0      = ld.global.a64.constant.b128 [r2] // "
+                                           "delay=1\n") "      r40     = idp4.i8.i8 r40 r17 rZ     "
+                                                        "    // delay=4\n"
+                                                        "                bra !p0 L7                "
+                                                        "    // delay=1\n"
+                                                        "} -> [3, 2]\n"
+                                                        "block.u 2 L0 [1] -> {\n"
+                                                        "                exit                      "
+                                                        "    // delay=1\n"
+                                                        "} -> []\n"
+                                                        "block 3 L7 [1] -> {\n"
+                                                        "                bra L5                    "
+                                                        "    // delay=1\n"
+                                                        "} -> [1]\n",
+           7, 4);
 }

@@ -43,9 +43,8 @@ static void token_cost(const vklm_bench_subject *s, double depth, uint32_t n_tok
 }
 
 // Runs the timed token a few times at a depth; adds its times by op class and by layer to the row.
-// *out_fixed_us: of the embedding, the logits and the draw.
-static vklm_status add_times(vklm_bench_subject *s, uint32_t depth, cJSON *row,
-                             double *out_fixed_us)
+// *out_fixed: the share of the embedding, the logits and the draw.
+static vklm_status add_times(vklm_bench_subject *s, uint32_t depth, cJSON *row, double *out_fixed)
 {
     struct vklm_args_step step = {.token = 1, .position = depth};
     size_t n, n_labels = 0;
@@ -80,7 +79,8 @@ static vklm_status add_times(vklm_bench_subject *s, uint32_t depth, cJSON *row,
             layers += best[i];
     }
     if (status == VKLM_OK) {
-        *out_fixed_us = best[0] + best[n - 2] + best[n - 1];
+        const double fixed = best[0] + best[n - 2] + best[n - 1];
+        *out_fixed = fixed / (fixed + layers);
         cJSON *o = cJSON_AddObjectToObject(row, "op_us");
         for (size_t l = 0; l < n_labels; l++)
             cJSON_AddNumberToObject(o, labels[l], sums[l]);
@@ -109,14 +109,11 @@ static cJSON *add_row(vklm_bench_subject *s, const char *test, uint32_t depth)
     return row;
 }
 
-// Seconds of n tokens or prompts, as if all layers had been there. `fixed`: seconds of one that no
+// Seconds of a token or prompt, as if all layers had been there. `fixed`: the share of them that no
 // layer takes.
 static double whole(const vklm_bench_subject *s, double seconds, double fixed)
 {
-    if (s->n_layers == s->arch.n_layers)
-        return seconds;
-    fixed = fixed < seconds ? fixed : seconds;
-    return fixed + (seconds - fixed) * s->arch.n_layers / s->n_layers;
+    return seconds * (fixed + (1 - fixed) * s->arch.n_layers / s->n_layers);
 }
 
 // Tokens under way at a time, as the engine has them (engine/generate.c).
@@ -185,7 +182,7 @@ static vklm_status generate(vklm_bench_subject *s, uint32_t depth)
     const uint32_t n = b->options.n_generate;
     char test[32];
     snprintf(test, sizeof test, "tg%u", n);
-    double *values = vklm_alloc(n, sizeof *values), bytes, flop, fixed_us = 0;
+    double *values = vklm_alloc(n, sizeof *values), bytes, flop, fixed = 0;
     if (!values)
         return vklm_fail_memory("samples");
     cJSON *row = add_row(s, test, depth);
@@ -194,7 +191,7 @@ static vklm_status generate(vklm_bench_subject *s, uint32_t depth)
     if (status == VKLM_OK)
         status = vklm_bench_subject_draw(s, depth);
     if (status == VKLM_OK)
-        status = add_times(s, depth, row, &fixed_us);
+        status = add_times(s, depth, row, &fixed);
     if (status == VKLM_OK)
         status = vklm_bench_subject_draw(s, depth);
     double cpu = vklm_clock_thread_seconds();
@@ -203,7 +200,7 @@ static vklm_status generate(vklm_bench_subject *s, uint32_t depth)
         status = write_tokens(s, n, values, &done);
     cpu = vklm_clock_thread_seconds() - cpu;
     for (uint32_t i = 0; i < done; i++)
-        values[i] = 1e6 * whole(s, values[i], fixed_us * 1e-6);
+        values[i] = 1e6 * whole(s, values[i], fixed);
     if (status == VKLM_OK) {
         vklm_bench_sample us = vklm_bench_summarise(values, done);
         token_cost(s, depth + (double)done / 2, 1, &bytes, &flop);
