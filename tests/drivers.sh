@@ -44,7 +44,7 @@ compiled() {
     done
 }
 compiled_line() {
-    awk '/^\| device \|/ { getline; getline; print }' "$1"
+    awk '/^[|] device [|]/ { getline; getline; print }' "$1"
 }
 
 # The decode products of one GPU of each vendor; the driver's own words are in the .md files.
@@ -53,7 +53,7 @@ decode() {
     echo "|---|---|---|--:|--:|--:|--:|--:|--:|"
     for row in radv-navi31 intel-dg2 nvk-ampere; do
         [ ! -f "$1/drivers/$row.md" ] || awk -F'|' -v OFS='|' -v gpu="${row#*-}" '
-            /^\| matvec(_qkv|_swiglu|_residual|)_(dot8_q8|dot8_q4|q4) / && !seen[substr($2, 1, index(substr($2, 2), " "))]++ {
+            /^[|] matvec(_qkv|_swiglu|_residual)?_(dot8_q8|dot8_q4|q4) / && !seen[substr($2, 1, index(substr($2, 2), " "))]++ {
                 print "| " gpu " ", $2, $3, $4, $5, $6, $7, $8, $9 "|" }' "$1/drivers/$row.md"
     done
 }
