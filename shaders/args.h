@@ -102,6 +102,12 @@ struct vklm_args_embed {
     VKLM_F32 eps;
 };
 
+struct vklm_args_input8 {
+    VKLM_ADDRESS x; // f32 [n_rows, n_cols]
+    VKLM_ADDRESS y; // rows in 8 bits (ops/input8.h)
+    VKLM_U32 n_rows, n_cols;
+};
+
 struct vklm_args_rmsnorm {
     VKLM_ADDRESS x;    // f32 [n_rows, n_cols]
     VKLM_ADDRESS norm; // f32 [n_cols]

@@ -3,7 +3,8 @@
 // of its expert, where the expert table says it lies. For the gate and up projections, W = gate_up and g' is the
 // token, entries[g] / TOP_K; DOWN: W = down and g' = g.
 //
-// The base tier's; its tile is in matmul.glsl, with -DSUBGROUP in matmul_subgroup.glsl. Workgroups: x = ceil(n_rows /
+// The base tier's; its tile is in matmul.glsl, with -DSUBGROUP in matmul_subgroup.glsl, the dot8 tier's (-DDOT8) in
+// matmul_dot8.glsl. Workgroups: x = ceil(n_rows /
 // TILE_R), y = the number of tiles, dispatched indirectly: an expert without tokens costs nothing. The order of a row's
 // sum does not depend on its place, nor on what else is in the tile.
 // Constant ids: the tile's, 4 = DOWN, 6 = TOP_K.
@@ -21,6 +22,8 @@ void put_result(uint t, uint row, float value);
 
 #ifdef SUBGROUP
 #include "matmul_subgroup.glsl"
+#elif defined(DOT8)
+#include "matmul_dot8.glsl"
 #else
 #include "matmul.glsl"
 #endif

@@ -1,7 +1,8 @@
 #version 460
 // y[t, r] = sum_k W[r, k] * x[t, k]      (ADD: y[t, r] += ...)
 //
-// The base tier's matmul; its tile is in matmul.glsl, with -DSUBGROUP in matmul_subgroup.glsl. Workgroups: x = ceil(n_tokens /
+// The base tier's matmul; its tile is in matmul.glsl, with -DSUBGROUP in matmul_subgroup.glsl, the dot8 tier's (-DDOT8)
+// in matmul_dot8.glsl. Workgroups: x = ceil(n_tokens /
 // TILE_T), y = ceil(n_rows / TILE_R): neighbours read the same weights. Any n_rows and n_tokens.
 // Constant ids: the tile's, 4 = ADD.
 #extension GL_GOOGLE_include_directive : require
@@ -17,6 +18,8 @@ void put_result(uint t, uint row, float value);
 
 #ifdef SUBGROUP
 #include "matmul_subgroup.glsl"
+#elif defined(DOT8)
+#include "matmul_dot8.glsl"
 #else
 #include "matmul.glsl"
 #endif

@@ -1,6 +1,7 @@
 // q4: value = d * s / 256 * q - m0 * m / 256 (the byte picture is in src/quant/q4.c). A block is 32 columns:
 // 16 bytes of q, whose low halves are columns 0 .. 15 and whose high halves are columns 16 .. 31.
 #define QUANT_BLOCK 32
+#define QUANT_AFFINE
 
 struct QuantMatrix {
     ReadU32x4 quants;
@@ -87,5 +88,14 @@ float quant_dot8(QuantMatrix m, uint i, uvec4 x[4], vec4 scale)
     return line.x * (float(bytes & 0xFFu) * (scale.x * float(first)) +
                      float(bytes >> 16 & 0xFFu) * (scale.z * float(second))) -
            line.y * (float(bytes >> 8 & 0xFFu) * scale.y + float(bytes >> 24) * scale.w);
+}
+
+// Block i of 32 columns as signed bytes in their order, and what makes values of them: line.x * q - line.y.
+void quant_block8(QuantMatrix m, uint i, out uvec4 low, out uvec4 high, out vec2 line)
+{
+    const uvec4 u = m.quants.v[i];
+    low = u & 0x0F0F0F0Fu;
+    high = u >> 4 & 0x0F0F0F0Fu;
+    line = quant_q4_line(m, i);
 }
 #endif

@@ -79,4 +79,12 @@ float quant_dot8(QuantMatrix m, uint i, uvec4 x[4], vec4 scale)
     const vec2 weights = unpackHalf2x16(m.scales.v[i]) * (1.0 / 128);
     return weights.x * (scale.x * float(first)) + weights.y * (scale.z * float(second));
 }
+
+// Block i of 32 columns as signed bytes in their order, and what makes values of them: line.x * q.
+void quant_block8(QuantMatrix m, uint i, out uvec4 low, out uvec4 high, out vec2 line)
+{
+    low = m.quants.v[2 * i];
+    high = m.quants.v[2 * i + 1];
+    line = vec2(quant_q8_scale(m, 2 * i), 0);
+}
 #endif

@@ -14,7 +14,7 @@
 // Blocks are numbered row by row: block b of row r is r * (n_cols / QUANT_BLOCK) + b. The host guarantees
 // that n_cols is a multiple of the format's group (src/quant/format.h). -DQUANT=n chooses one; the numbers
 // are those of src/quant/format.h.
-// Packed formats have quant_dot8 as well, for the dot8 tier (-DDOT8).
+// Packed formats have quant_dot8 and quant_block8 as well, for the dot8 tier (-DDOT8); QUANT_AFFINE: and a minimum.
 #ifdef DOT8
 #include "dot8.glsl"
 #endif

@@ -40,6 +40,7 @@ typedef struct {
     vklm_gpu_view xn8, heads8;  // [n_hidden], [n_heads * head_dim]
     vklm_gpu_view mlp8;         // [top_k or 1, n_intermediate]
     vklm_gpu_view mlp_counters; // u32 [top_k or 1, n_intermediate / 32], zero between dispatches
+    vklm_gpu_view rows8;        // and a chunk's, for one product after the other
     vklm_gpu_arena *arena;
     const vklm_importance_sums
         *sums;                 // where prompts leave the squares of their activations, or NULL

@@ -2,6 +2,7 @@
 
 #include "ops/attention.h"
 #include "ops/experts.h"
+#include "ops/input8.h"
 #include "ops/matmul.h"
 #include "ops/matvec.h"
 #include "ops/rmsnorm.h"
@@ -188,6 +189,25 @@ void vklm_layer_decode_record(vklm_gpu_cmd *cmd, const vklm_weights *weights, ui
         decode_mlp(cmd, weights, layer, a, next_norm);
 }
 
+// n_rows rows of n_cols of a prompt's inputs in 8 bits, where the next product takes them.
+static vklm_gpu_view rows8(vklm_gpu_cmd *cmd, const vklm_activations *a, bool wanted,
+                           vklm_gpu_view x, uint32_t n_rows, uint32_t n_cols)
+{
+    if (!wanted)
+        return (vklm_gpu_view){0};
+    vklm_gpu_view y = vklm_gpu_view_part(a->rows8, 0, n_rows * vklm_op_input8_bytes(n_cols));
+    vklm_op_input8_record(cmd,
+                          &(vklm_op_input8){.x = x, .y = y, .n_rows = n_rows, .n_cols = n_cols});
+    return y;
+}
+
+// The same for a matrix.
+static vklm_gpu_view matrix8(vklm_gpu_cmd *cmd, const vklm_activations *a, const vklm_weight *w,
+                             vklm_gpu_view x, uint32_t n_tokens, bool alone)
+{
+    return rows8(cmd, a, vklm_op_matmul_takes8(cmd, w, n_tokens, alone), x, n_tokens, w->n_cols);
+}
+
 static void prefill_mlp(vklm_gpu_cmd *cmd, const vklm_weights *weights, uint32_t layer,
                         const vklm_activations *a, uint32_t n_tokens, bool alone)
 {
@@ -199,12 +219,14 @@ static void prefill_mlp(vklm_gpu_cmd *cmd, const vklm_weights *weights, uint32_t
     vklm_gpu_view mlp = vklm_activations_floats(a->mlp, 0, n * arch->n_intermediate);
 
     vklm_importance_sums_record(cmd, a->sums, layer, VKLM_MATRIX_GATE_UP, xn, n_tokens);
-    vklm_op_matmul_record(cmd, &(vklm_op_matmul){.label = "gate up",
-                                                 .weight = &w->gate_up,
-                                                 .x = xn,
-                                                 .y = gate_up,
-                                                 .n_tokens = n_tokens,
-                                                 .alone = alone});
+    vklm_op_matmul_record(cmd,
+                          &(vklm_op_matmul){.label = "gate up",
+                                            .weight = &w->gate_up,
+                                            .x = xn,
+                                            .x8 = matrix8(cmd, a, &w->gate_up, xn, n_tokens, alone),
+                                            .y = gate_up,
+                                            .n_tokens = n_tokens,
+                                            .alone = alone});
     vklm_op_swiglu_record(cmd, &(vklm_op_swiglu){.gate_up = gate_up,
                                                  .y = mlp,
                                                  .n_tokens = n_tokens,
@@ -214,6 +236,7 @@ static void prefill_mlp(vklm_gpu_cmd *cmd, const vklm_weights *weights, uint32_t
         cmd, &(vklm_op_matmul){.label = "down",
                                .weight = &w->down,
                                .x = mlp,
+                               .x8 = matrix8(cmd, a, &w->down, mlp, n_tokens, alone),
                                .y = vklm_activations_floats(a->x, 0, n * arch->n_hidden),
                                .n_tokens = n_tokens,
                                .add = true,
@@ -244,16 +267,27 @@ static void prefill_experts(vklm_gpu_cmd *cmd, const vklm_weights *weights, uint
                                                              .groups = &a->groups,
                                                              .n_tokens = n_tokens});
     vklm_op_expert_matmul_record(
-        cmd,
-        &(vklm_op_expert_matmul){.experts = experts, .groups = &a->groups, .x = xn, .y = gate_up});
+        cmd, &(vklm_op_expert_matmul){.experts = experts,
+                                      .groups = &a->groups,
+                                      .x = xn,
+                                      .x8 = rows8(cmd, a,
+                                                  vklm_op_expert_matmul_takes8(cmd, experts, false),
+                                                  xn, n_tokens, arch->n_hidden),
+                                      .y = gate_up});
     vklm_op_swiglu_record(cmd, &(vklm_op_swiglu){.gate_up = gate_up,
                                                  .y = mlp,
                                                  .n_tokens = (uint32_t)n_rows,
                                                  .n_cols = arch->n_intermediate});
     vklm_importance_sums_record(cmd, a->sums, layer, VKLM_MATRIX_DOWN, mlp, (uint32_t)n_rows);
     vklm_op_expert_matmul_record(
-        cmd, &(vklm_op_expert_matmul){
-                 .experts = experts, .groups = &a->groups, .x = mlp, .y = out, .down = true});
+        cmd, &(vklm_op_expert_matmul){.experts = experts,
+                                      .groups = &a->groups,
+                                      .x = mlp,
+                                      .x8 = rows8(cmd, a,
+                                                  vklm_op_expert_matmul_takes8(cmd, experts, true),
+                                                  mlp, (uint32_t)n_rows, arch->n_intermediate),
+                                      .y = out,
+                                      .down = true});
     vklm_op_expert_combine_record(cmd, &(vklm_op_expert_combine){.experts = experts,
                                                                  .groups = &a->groups,
                                                                  .routes = router.routes,
@@ -278,12 +312,14 @@ void vklm_layer_prefill_record(vklm_gpu_cmd *cmd, const vklm_weights *weights, u
     vklm_gpu_view heads = vklm_activations_floats(a->heads, 0, n * n_q);
 
     vklm_importance_sums_record(cmd, a->sums, layer, VKLM_MATRIX_QKV, xn, n_tokens);
-    vklm_op_matmul_record(cmd, &(vklm_op_matmul){.label = "qkv",
-                                                 .weight = &w->qkv,
-                                                 .x = xn,
-                                                 .y = qkv,
-                                                 .n_tokens = n_tokens,
-                                                 .alone = alone});
+    vklm_op_matmul_record(cmd,
+                          &(vklm_op_matmul){.label = "qkv",
+                                            .weight = &w->qkv,
+                                            .x = xn,
+                                            .x8 = matrix8(cmd, a, &w->qkv, xn, n_tokens, alone),
+                                            .y = qkv,
+                                            .n_tokens = n_tokens,
+                                            .alone = alone});
     vklm_op_rope_kv_record(cmd, &(vklm_op_rope_kv){
                                     .qkv = qkv,
                                     .rope = weights->rope,
@@ -311,13 +347,15 @@ void vklm_layer_prefill_record(vklm_gpu_cmd *cmd, const vklm_weights *weights, u
                                               .kv_q8 = q8,
                                           });
     vklm_importance_sums_record(cmd, a->sums, layer, VKLM_MATRIX_OUT, heads, n_tokens);
-    vklm_op_matmul_record(cmd, &(vklm_op_matmul){.label = "attention out",
-                                                 .weight = &w->out,
-                                                 .x = heads,
-                                                 .y = x,
-                                                 .n_tokens = n_tokens,
-                                                 .add = true,
-                                                 .alone = alone});
+    vklm_op_matmul_record(cmd,
+                          &(vklm_op_matmul){.label = "attention out",
+                                            .weight = &w->out,
+                                            .x = heads,
+                                            .x8 = matrix8(cmd, a, &w->out, heads, n_tokens, alone),
+                                            .y = x,
+                                            .n_tokens = n_tokens,
+                                            .add = true,
+                                            .alone = alone});
     vklm_op_rmsnorm_record(cmd, &(vklm_op_rmsnorm){.x = x,
                                                    .norm = w->mlp_norm,
                                                    .y = xn,

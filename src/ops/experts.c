@@ -154,6 +154,13 @@ void vklm_op_expert_group_record(vklm_gpu_cmd *cmd, const vklm_op_expert_group *
                                });
 }
 
+bool vklm_op_expert_matmul_takes8(const vklm_gpu_cmd *cmd, const vklm_experts *e, bool down)
+{
+    return vklm_tune_prompt_dot8(vklm_gpu_device_caps(vklm_gpu_cmd_device(cmd)),
+                                 down ? e->down_format : e->gate_up_format,
+                                 down ? e->n_intermediate : e->n_hidden);
+}
+
 void vklm_op_expert_matmul_record(vklm_gpu_cmd *cmd, const vklm_op_expert_matmul *op)
 {
     const vklm_experts *e = op->experts;
@@ -172,14 +179,18 @@ void vklm_op_expert_matmul_record(vklm_gpu_cmd *cmd, const vklm_op_expert_matmul
     };
     const uint64_t row = 3 * sizeof(uint32_t); // of g->dispatch
     const vklm_format format = op->down ? e->down_format : e->gate_up_format;
+    const bool dot8 = op->x8.buffer && vklm_op_expert_matmul_takes8(cmd, e, op->down);
+    if (dot8)
+        args.x = vklm_gpu_view_address(op->x8);
     vklm_gpu_dispatch dispatch = {
         .label = op->down ? "experts down" : "experts gate up",
-        .shader = vklm_tune_shader(tile.family, format),
+        .shader = dot8 ? vklm_tune_shader_dot8(tile.family, format)
+                       : vklm_tune_shader(tile.family, format),
         .constants = {tile.lanes, 0, tile.tile_tokens, tile.tile_rows, op->down, 0, e->top_k},
         .args = &args,
         .args_bytes = sizeof args,
         .indirect = vklm_gpu_view_part(g->dispatch, op->down ? row : 0, row),
-        .reads = {e->table, g->tiles, g->entries, op->x},
+        .reads = {e->table, g->tiles, g->entries, dot8 ? op->x8 : op->x},
         .writes = {op->y},
     };
     vklm_tune_coop coop =

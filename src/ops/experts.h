@@ -66,8 +66,10 @@ typedef struct {
     const vklm_experts *experts;
     const vklm_expert_groups *groups;
     vklm_gpu_view x, y;
+    vklm_gpu_view x8; // rows in 8 bits, where vklm_op_expert_matmul_takes8; x is not read then
     bool down;
 } vklm_op_expert_matmul;
+bool vklm_op_expert_matmul_takes8(const vklm_gpu_cmd *cmd, const vklm_experts *experts, bool down);
 void vklm_op_expert_matmul_record(vklm_gpu_cmd *cmd, const vklm_op_expert_matmul *op);
 
 // x[t] += sum_s routes[t, s].weight * rows[places[t, s]], in the order of s.

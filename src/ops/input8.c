@@ -16,6 +16,34 @@ vklm_op_input vklm_op_input_select(const vklm_gpu_cmd *cmd, vklm_family family, 
     return (vklm_op_input){.shader = vklm_tune_shader(family, format), .x = x};
 }
 
+void vklm_op_input8_record(vklm_gpu_cmd *cmd, const vklm_op_input8 *op)
+{
+    if (op->n_cols % 64 != 0 || op->n_rows == 0) {
+        vklm_gpu_cmd_fail(cmd, VKLM_UNSUPPORTED, "input8: %u rows of %u columns", op->n_rows,
+                          op->n_cols);
+        return;
+    }
+    vklm_tuning tuning = vklm_tune_select(vklm_gpu_device_caps(vklm_gpu_cmd_device(cmd)));
+    struct vklm_args_input8 args = {
+        .x = vklm_gpu_view_address(op->x),
+        .y = vklm_gpu_view_address(op->y),
+        .n_rows = op->n_rows,
+        .n_cols = op->n_cols,
+    };
+    const uint32_t blocks = op->n_rows * (op->n_cols / 32);
+    vklm_gpu_cmd_dispatch(
+        cmd, &(vklm_gpu_dispatch){
+                 .label = "input8",
+                 .shader = "input8",
+                 .constants = {tuning.element_lanes},
+                 .args = &args,
+                 .args_bytes = sizeof args,
+                 .groups = {(blocks + tuning.element_lanes - 1) / tuning.element_lanes},
+                 .reads = {op->x},
+                 .writes = {op->y},
+             });
+}
+
 vklm_gpu_address vklm_op_optional_address(vklm_gpu_view view)
 {
     return view.buffer ? vklm_gpu_view_address(view) : (vklm_gpu_address){0};

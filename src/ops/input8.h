@@ -22,6 +22,14 @@ typedef struct {
 vklm_op_input vklm_op_input_select(const vklm_gpu_cmd *cmd, vklm_family family, vklm_format format,
                                    uint32_t n_cols, vklm_gpu_view x, vklm_gpu_view x8);
 
+// y = x in 8 bits, row by row.  x: f32 [n_rows, n_cols], n_cols a multiple of 64; y: n_rows *
+// vklm_op_input8_bytes(n_cols)
+typedef struct {
+    vklm_gpu_view x, y;
+    uint32_t n_rows, n_cols;
+} vklm_op_input8;
+void vklm_op_input8_record(vklm_gpu_cmd *cmd, const vklm_op_input8 *op);
+
 // The address of a view that may not be there.
 vklm_gpu_address vklm_op_optional_address(vklm_gpu_view view);
 

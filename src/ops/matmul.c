@@ -8,21 +8,22 @@ static uint32_t ceil_div(uint32_t a, uint32_t b)
     return (a + b - 1) / b;
 }
 
-static void record_base(vklm_gpu_cmd *cmd, const vklm_op_matmul *op,
-                        const struct vklm_args_matmul *args)
+// Of the base tier, or of the dot8 tier.
+static void record_tiles(vklm_gpu_cmd *cmd, const vklm_op_matmul *op,
+                         const struct vklm_args_matmul *args, vklm_tune_tile tile, vklm_gpu_view x,
+                         const char *shader)
 {
     const vklm_weight *w = op->weight;
-    vklm_tune_tile tile = vklm_tune_matmul(vklm_gpu_device_caps(vklm_gpu_cmd_device(cmd)));
     vklm_gpu_cmd_dispatch(
         cmd, &(vklm_gpu_dispatch){
                  .label = op->label,
-                 .shader = vklm_tune_shader(tile.family, w->format),
+                 .shader = shader,
                  .constants = {tile.lanes, 0, tile.tile_tokens, tile.tile_rows, op->add},
                  .args = args,
                  .args_bytes = sizeof *args,
                  .groups = {ceil_div(op->n_tokens, tile.tile_tokens),
                             ceil_div(w->n_rows, tile.tile_rows)},
-                 .reads = {w->data, op->x},
+                 .reads = {w->data, x},
                  .writes = {op->y},
              });
 }
@@ -68,6 +69,14 @@ static void record_coop(vklm_gpu_cmd *cmd, const vklm_op_matmul *op,
              });
 }
 
+bool vklm_op_matmul_takes8(const vklm_gpu_cmd *cmd, const vklm_weight *weight, uint32_t n_tokens,
+                           bool alone)
+{
+    const vklm_gpu_caps *caps = vklm_gpu_device_caps(vklm_gpu_cmd_device(cmd));
+    return !(alone && n_tokens <= VKLM_OP_MATMUL_FEW) &&
+           vklm_tune_prompt_dot8(caps, weight->format, weight->n_cols);
+}
+
 void vklm_op_matmul_record(vklm_gpu_cmd *cmd, const vklm_op_matmul *op)
 {
     const vklm_weight *w = op->weight;
@@ -91,8 +100,14 @@ void vklm_op_matmul_record(vklm_gpu_cmd *cmd, const vklm_op_matmul *op)
     }
     const vklm_gpu_caps *caps = vklm_gpu_device_caps(vklm_gpu_cmd_device(cmd));
     vklm_tune_coop coop = vklm_tune_matmul_coop(caps, w->format, w->n_rows, op->n_tokens);
-    if (coop.shader)
+    if (coop.shader) {
         record_coop(cmd, op, &args, &coop);
-    else
-        record_base(cmd, op, &args);
+    } else if (op->x8.buffer && vklm_op_matmul_takes8(cmd, w, op->n_tokens, op->alone)) {
+        args.x = vklm_gpu_view_address(op->x8);
+        record_tiles(cmd, op, &args, vklm_tune_matmul_dot8(caps), op->x8,
+                     vklm_tune_shader_dot8(VKLM_FAMILY_MATMUL, w->format));
+    } else {
+        vklm_tune_tile tile = vklm_tune_matmul(caps);
+        record_tiles(cmd, op, &args, tile, op->x, vklm_tune_shader(tile.family, w->format));
+    }
 }

@@ -12,6 +12,8 @@ typedef struct {
     const char *label;
     const vklm_weight *weight;
     vklm_gpu_view x, y;
+    vklm_gpu_view
+        x8; // rows in 8 bits (ops/input8.h), where vklm_op_matmul_takes8; x is not read then
     uint32_t n_tokens;
     bool add;
     // These are all tokens there are, not the rest of a longer prompt. Up to VKLM_OP_MATMUL_FEW of
@@ -21,6 +23,11 @@ typedef struct {
 } vklm_op_matmul;
 
 enum { VKLM_OP_MATMUL_FEW = 8 };
+
+// Whether the dot8 tier multiplies these tokens: the weights are packed, and there are neither
+// matrix units nor so few tokens that they are columns.
+bool vklm_op_matmul_takes8(const vklm_gpu_cmd *cmd, const vklm_weight *weight, uint32_t n_tokens,
+                           bool alone);
 
 void vklm_op_matmul_record(vklm_gpu_cmd *cmd, const vklm_op_matmul *op);
 

@@ -35,8 +35,10 @@ const char *vklm_tune_shader_dot8(vklm_family family, vklm_format format)
         [VKLM_FAMILY_MATVEC_QKV_KVQ8] = {"matvec_qkv_kvq8_dot8_q8", "matvec_qkv_kvq8_dot8_q4"},
         [VKLM_FAMILY_MATVEC_SWIGLU] = {"matvec_swiglu_dot8_q8", "matvec_swiglu_dot8_q4"},
         [VKLM_FAMILY_MATVEC_RESIDUAL] = {"matvec_residual_dot8_q8", "matvec_residual_dot8_q4"},
+        [VKLM_FAMILY_MATMUL] = {"matmul_dot8_q8", "matmul_dot8_q4"},
         [VKLM_FAMILY_EXPERT_SWIGLU] = {"expert_swiglu_dot8_q8", "expert_swiglu_dot8_q4"},
         [VKLM_FAMILY_EXPERT_DOWN] = {"expert_down_dot8_q8", "expert_down_dot8_q4"},
+        [VKLM_FAMILY_EXPERT_MATMUL] = {"expert_matmul_dot8_q8", "expert_matmul_dot8_q4"},
     };
     return shaders[family][format == VKLM_FORMAT_Q4];
 }
@@ -109,6 +111,26 @@ vklm_tune_tile vklm_tune_expert_matmul(const vklm_gpu_caps *caps)
         return (vklm_tune_tile){VKLM_FAMILY_EXPERT_MATMUL, 256, t.tile_tokens, t.tile_rows};
     tile.family = VKLM_FAMILY_EXPERT_MATMUL_SUBGROUP;
     return tile;
+}
+
+vklm_tune_tile vklm_tune_matmul_dot8(const vklm_gpu_caps *caps)
+{
+    const vklm_tuning t = vklm_tune_select(caps);
+    return (vklm_tune_tile){VKLM_FAMILY_MATMUL, 256, t.tile_tokens, t.tile_rows};
+}
+
+bool vklm_tune_prompt_dot8(const vklm_gpu_caps *caps, vklm_format format, uint32_t n_cols)
+{
+    return vklm_tune_dot8(caps, format, n_cols) && !(caps->tiers & VKLM_TIER_COOP) &&
+           vklm_tune_dot8_shared(vklm_tune_matmul_dot8(caps)) <= caps->max_shared_bytes;
+}
+
+uint32_t vklm_tune_dot8_shared(vklm_tune_tile t)
+{
+    // Two pairs of tiles of 2 blocks: 8 words and a line of two floats of each.
+    const uint32_t blocks = 2 * 2;
+    return 4 * blocks *
+           (8 * (t.tile_tokens + 4 + t.tile_rows + 4) + 2 * (t.tile_tokens + t.tile_rows));
 }
 
 uint32_t vklm_tune_matmul_shared(const vklm_tuning *t)

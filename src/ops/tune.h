@@ -25,8 +25,8 @@ typedef enum {
     VKLM_FAMILY_COUNT,
 } vklm_family;
 
-// The shader's name; `dot8`: the dot8 tier's, which exists for the matvec and expert kernels of
-// packed formats.
+// The shader's name; `dot8`: the dot8 tier's, which exists for the matvec, matmul and expert
+// kernels of packed formats.
 const char *vklm_tune_shader(vklm_family family, vklm_format format);
 const char *vklm_tune_shader_dot8(vklm_family family, vklm_format format);
 
@@ -58,6 +58,11 @@ typedef struct {
 vklm_tune_tile vklm_tune_matmul(const vklm_gpu_caps *caps);
 vklm_tune_tile vklm_tune_expert_matmul(const vklm_gpu_caps *caps);
 
+// The same of the dot8 tier, for shaders of vklm_tune_shader_dot8; and whether prompts are
+// multiplied there: not where there are matrix units.
+vklm_tune_tile vklm_tune_matmul_dot8(const vklm_gpu_caps *caps);
+bool vklm_tune_prompt_dot8(const vklm_gpu_caps *caps, vklm_format format, uint32_t n_cols);
+
 // The coop tier's matmul, dense or of grouped experts. Constants with these ids, the others are the
 // kernel's own.
 typedef struct {
@@ -81,5 +86,6 @@ vklm_tune_prefill_tile vklm_tune_attention_prefill(const vklm_gpu_caps *caps, ui
 // Bytes of shared memory, as the shaders declare them.
 uint32_t vklm_tune_prefill_shared(vklm_tune_prefill_tile tile, uint32_t head_dim);
 uint32_t vklm_tune_matmul_shared(const vklm_tuning *tuning);
+uint32_t vklm_tune_dot8_shared(vklm_tune_tile tile);
 
 #endif

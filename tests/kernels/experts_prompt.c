@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "kernels/cases.h"
+#include "kernels/input8.h"
 #include "kernels/routing.h"
 #include "ops/experts.h"
 
@@ -22,7 +23,13 @@ static void record_grouped(vklm_gpu_cmd *cmd, const void *op)
         vklm_op_expert_combine_record(cmd, &g->combine);
 }
 
-static void check_gate_up(vklm_lab *lab, vklm_format format, experts_shape s, routing r)
+// The longest chain of roundings of one result (matmul.c).
+static double chain(uint32_t n_cols, bool dot8)
+{
+    return dot8 ? n_cols / 32 * 2 + 6 : n_cols + 2;
+}
+
+static void check_gate_up(vklm_lab *lab, vklm_format format, experts_shape s, routing r, bool dot8)
 {
     const uint32_t h = s.n_hidden, width = 2 * s.n_intermediate;
     const size_t n_rows = (size_t)r.n_tokens * r.top_k, n_x = (size_t)r.n_tokens * h;
@@ -41,6 +48,8 @@ static void check_gate_up(vklm_lab *lab, vklm_format format, experts_shape s, ro
                              .groups = &groups,
                              .x = vklm_lab_input(lab, x, n_x * sizeof *x),
                              .y = vklm_lab_output(lab, NULL, n_rows * width)}};
+    if (dot8)
+        op.matmul.x8 = vklm_case_input8(lab, x, r.n_tokens, h);
     vklm_lab_run(lab, record_grouped, &op);
     double *xd = vklm_lab_doubles(x, n_x);
     for (uint32_t i = 0; i < n_rows; i++) {
@@ -48,13 +57,14 @@ static void check_gate_up(vklm_lab *lab, vklm_format format, experts_shape s, ro
         experts_multiply(lab, c.values[routes[i].expert], xd + (size_t)(i / r.top_k) * h, width, h,
                          false, y, size);
         vklm_lab_check("grouped gate up", vklm_lab_read(lab, op.matmul.y) + place * width, y, size,
-                       width, h + 2);
+                       width, chain(h, dot8));
     }
     free(routes), free(x), free(xd), free(y), free(size);
     vklm_lab_finish_case(lab, record_grouped, &op);
 }
 
-static void check_down_and_combine(vklm_lab *lab, vklm_format format, experts_shape s, routing r)
+static void check_down_and_combine(vklm_lab *lab, vklm_format format, experts_shape s, routing r,
+                                   bool dot8)
 {
     const uint32_t h = s.n_hidden, m = s.n_intermediate;
     const size_t n_rows = (size_t)r.n_tokens * r.top_k, n = (size_t)r.n_tokens * h;
@@ -83,6 +93,8 @@ static void check_down_and_combine(vklm_lab *lab, vklm_format format, experts_sh
                               .rows = rows,
                               .x = vklm_lab_output(lab, old, n),
                               .n_tokens = r.n_tokens}};
+    if (dot8)
+        op.matmul.x8 = vklm_case_input8(lab, x, n_rows, m);
     vklm_lab_run(lab, record_grouped, &op);
     double *xd = vklm_lab_doubles(x, n_rows * m), *want = vklm_lab_doubles(old, n),
            *size = vklm_lab_doubles(old, n);
@@ -98,7 +110,7 @@ static void check_down_and_combine(vklm_lab *lab, vklm_format format, experts_sh
         }
     }
     vklm_lab_check("combined", vklm_lab_read(lab, op.combine.x), want, size, n,
-                   m + 2 * r.top_k + 2);
+                   chain(m, dot8) + 2 * r.top_k);
     free(routes), free(x), free(xd), free(old), free(one), free(one_size), free(want), free(size);
     vklm_lab_finish_case(lab, record_grouped, &op);
 }
@@ -111,13 +123,24 @@ static routing routing_of(const vklm_lab *lab, const uint32_t *n)
 
 static void run_gate_up(vklm_lab *lab, vklm_format format, const uint32_t *n)
 {
-    check_gate_up(lab, format, (experts_shape){n[1], n[2], n[3], n[4]}, routing_of(lab, n));
+    check_gate_up(lab, format, (experts_shape){n[1], n[2], n[3], n[4]}, routing_of(lab, n), false);
+}
+
+static void run_gate_up_dot8(vklm_lab *lab, vklm_format format, const uint32_t *n)
+{
+    check_gate_up(lab, format, (experts_shape){n[1], n[2], n[3], n[4]}, routing_of(lab, n), true);
 }
 
 static void run_down_and_combine(vklm_lab *lab, vklm_format format, const uint32_t *n)
 {
-    check_down_and_combine(lab, format, (experts_shape){n[1], n[2], n[3], n[4]},
-                           routing_of(lab, n));
+    check_down_and_combine(lab, format, (experts_shape){n[1], n[2], n[3], n[4]}, routing_of(lab, n),
+                           false);
+}
+
+static void run_down_and_combine_dot8(vklm_lab *lab, vklm_format format, const uint32_t *n)
+{
+    check_down_and_combine(lab, format, (experts_shape){n[1], n[2], n[3], n[4]}, routing_of(lab, n),
+                           true);
 }
 
 static uint32_t grouped_columns(const uint32_t *n)
@@ -156,6 +179,13 @@ static const vklm_case_shape grouped_shapes[] = {
     GROUPED(8, 8, 256, 256, 5, 9),
     {{32, 2, 1, 5120, 13824, 1}, VKLM_CASE_8X13B},
 };
+static const vklm_case_shape grouped_dot8_shapes[] = {
+    GROUPED(2, 1, 64, 64, 37, 256),
+    GROUPED(8, 2, 256, 512, 37, 200),
+    GROUPED(3, 2, 5120, 64, 5, 9),
+    GROUPED(3, 2, 64, 13824, 5, 9),
+    {{32, 2, 1, 5120, 13824, 1}, VKLM_CASE_8X13B},
+};
 #undef GROUPED
 // clang-format on
 
@@ -177,6 +207,32 @@ const vklm_case_family vklm_case_expert_matmul_down = {
     .shapes = grouped_shapes,
     .n_shapes = sizeof grouped_shapes / sizeof *grouped_shapes,
     .run = run_down_and_combine,
+    .cost = cost_down_and_combine,
+    .columns = grouped_columns,
+};
+
+const vklm_case_family vklm_case_expert_matmul_dot8 = {
+    .name = "expert.matmul.dot8",
+    .dims = {"tokens", "experts", "of a token", "hidden", "intermediate", "spread"},
+    .formats = true,
+    .format_mask = VKLM_CASE_PACKED,
+    .tier = VKLM_TIER_DOT8,
+    .shapes = grouped_dot8_shapes,
+    .n_shapes = sizeof grouped_dot8_shapes / sizeof *grouped_dot8_shapes,
+    .run = run_gate_up_dot8,
+    .cost = cost_gate_up,
+    .columns = grouped_columns,
+};
+
+const vklm_case_family vklm_case_expert_matmul_down_dot8 = {
+    .name = "expert.matmul.down.dot8",
+    .dims = {"tokens", "experts", "of a token", "hidden", "intermediate", "spread"},
+    .formats = true,
+    .format_mask = VKLM_CASE_PACKED,
+    .tier = VKLM_TIER_DOT8,
+    .shapes = grouped_dot8_shapes,
+    .n_shapes = sizeof grouped_dot8_shapes / sizeof *grouped_dot8_shapes,
+    .run = run_down_and_combine_dot8,
     .cost = cost_down_and_combine,
     .columns = grouped_columns,
 };

@@ -6,8 +6,10 @@
 
 #include "kernels/cases.h"
 #include "kernels/input8.h"
+#include "kernels/input8.h"
 #include "ops/column_squares.h"
 #include "ops/embed.h"
+#include "ops/input8.h"
 #include "ops/matmul.h"
 #include "ops/rmsnorm.h"
 #include "ops/swiglu.h"
@@ -17,6 +19,9 @@ static void record_matmul(vklm_gpu_cmd *cmd, const void *op)
 {
     vklm_op_matmul_record(cmd, op);
 }
+
+// As tiles of a prompt, as columns of a matvec, as tiles with inputs in 8 bits.
+typedef enum { TILES, COLUMNS, DOT8 } way;
 
 // A token's bits do not depend on how many are multiplied with it. `got` is overwritten.
 static void check_first_alone(vklm_lab *lab, const vklm_op_matmul *all, const float *got)
@@ -33,7 +38,7 @@ static void check_first_alone(vklm_lab *lab, const vklm_op_matmul *all, const fl
 }
 
 static void check_matmul(vklm_lab *lab, vklm_format format, uint32_t n_tokens, uint32_t n_rows,
-                         uint32_t n_cols, bool add, bool alone)
+                         uint32_t n_cols, bool add, way how)
 {
     const size_t n = (size_t)n_tokens * n_rows, n_x = (size_t)n_tokens * n_cols;
     // Of a long prompt not every token is computed again in double precision: all of 16, and of
@@ -52,16 +57,21 @@ static void check_matmul(vklm_lab *lab, vklm_format format, uint32_t n_tokens, u
                          .y = vklm_lab_output(lab, add ? old : NULL, n),
                          .n_tokens = n_tokens,
                          .add = add,
-                         .alone = alone};
+                         .alone = how == COLUMNS};
+    if (how == DOT8)
+        op.x8 = vklm_case_input8(lab, x, n_tokens, n_cols);
     vklm_lab_run(lab, record_matmul, &op);
     double *xd = vklm_lab_doubles(x, n_x);
     const float *got = vklm_lab_read(lab, op.y);
     char what[96];
-    snprintf(what, sizeof what, "%s %s %u tokens, %ux%u%s", alone ? "columns" : "matmul",
-             vklm_format_name(format), n_tokens, n_rows, n_cols, add ? ", added" : "");
+    static const char *const ways[] = {"matmul", "columns", "dot8"};
+    snprintf(what, sizeof what, "%s %s %u tokens, %ux%u%s", ways[how], vklm_format_name(format),
+             n_tokens, n_rows, n_cols, add ? ", added" : "");
     // One accumulator runs over all columns: n_cols roundings of products and sums; a packed value
-    // is rounded on its way.
-    const double factor = n_cols + (vklm_format_is_packed(format) ? 4 : 2);
+    // is rounded on its way. In 8 bits a block of 32 is an exact integer, then two terms are scaled
+    // and added.
+    const double factor =
+        how == DOT8 ? n_cols / 32 * 2 + 6 : n_cols + (vklm_format_is_packed(format) ? 4 : 2);
     for (uint32_t i_judged = 0; i_judged < n_judged; i_judged++) {
         uint32_t t = n_judged > 1 ? i_judged * (n_tokens - 1) / (n_judged - 1) : 0;
         vklm_lab_matmul(lab, values, xd + (size_t)t * n_cols, 1, n_rows, n_cols, y, size);
@@ -73,7 +83,7 @@ static void check_matmul(vklm_lab *lab, vklm_format format, uint32_t n_tokens, u
     }
     for (size_t i = 0; i < n; i++)
         vklm_lab_require(isfinite(got[i]), "%s: element %zu is %g", what, i, (double)got[i]);
-    if (alone)
+    if (how == COLUMNS)
         check_first_alone(lab, &op, got);
     free(x), free(xd), free(old), free(y), free(size);
     vklm_lab_finish_case(lab, record_matmul, &op);
@@ -81,12 +91,17 @@ static void check_matmul(vklm_lab *lab, vklm_format format, uint32_t n_tokens, u
 
 static void run_matmul(vklm_lab *lab, vklm_format format, const uint32_t *n)
 {
-    check_matmul(lab, format, n[0], n[1], n[2], n[3], false);
+    check_matmul(lab, format, n[0], n[1], n[2], n[3], TILES);
 }
 
 static void run_columns(vklm_lab *lab, vklm_format format, const uint32_t *n)
 {
-    check_matmul(lab, format, n[0], n[1], n[2], n[3], true);
+    check_matmul(lab, format, n[0], n[1], n[2], n[3], COLUMNS);
+}
+
+static void run_dot8(vklm_lab *lab, vklm_format format, const uint32_t *n)
+{
+    check_matmul(lab, format, n[0], n[1], n[2], n[3], DOT8);
 }
 
 // Every weight and every input once; a result is written, and read before when it is added to.
@@ -174,6 +189,86 @@ const vklm_case_family vklm_case_matvec_columns = {
     .run = run_columns,
     .cost = cost_matmul,
     .columns = vklm_case_third,
+};
+
+static const vklm_case_shape dot8_shapes[] = {
+    {{1, 1, 64, 0}, 0},
+    {{7, 65, 64, 1}, 0},
+    {{64, 64, 128, 0}, 0},
+    {{65, 130, 192, 1}, 0},
+    {{9, 3, 256, 0}, 0},
+    {{63, 331, 768, 1}, 0},
+    {{129, 70, 256, 0}, 0},
+    {{33, 192, 2048, 1}, 0},
+    {{3, 33, 7168, 0}, 0},
+    {{2, 66, 5120, 0}, 0},
+    {{32, 6144, 2048, 0}, VKLM_CASE_1_8B},
+    {{256, 6144, 2048, 0}, VKLM_CASE_1_8B},
+    {{256, 2048, 7168, 1}, VKLM_CASE_1_8B},
+    {{32, 27648, 5120, 0}, VKLM_CASE_13B},
+    {{256, 27648, 5120, 0}, VKLM_CASE_13B},
+    {{256, 5120, 13824, 1}, VKLM_CASE_13B},
+};
+
+const vklm_case_family vklm_case_matmul_dot8 = {
+    .name = "matmul.dot8",
+    .dims = {"tokens", "rows", "columns", "added"},
+    .formats = true,
+    .format_mask = VKLM_CASE_PACKED,
+    .tier = VKLM_TIER_DOT8,
+    .shapes = dot8_shapes,
+    .n_shapes = sizeof dot8_shapes / sizeof *dot8_shapes,
+    .run = run_dot8,
+    .cost = cost_matmul,
+    .columns = vklm_case_third,
+};
+
+static void record_input8(vklm_gpu_cmd *cmd, const void *op)
+{
+    vklm_op_input8_record(cmd, op);
+}
+
+static void run_input8(vklm_lab *lab, vklm_format format, const uint32_t *n)
+{
+    (void)format;
+    const size_t all = (size_t)n[0] * n[1];
+    float *x = malloc(all * sizeof *x);
+    vklm_lab_random(13, x, all);
+    for (size_t i = 0; i < 32; i++)
+        x[i] = 0; // a block of zeros
+    vklm_op_input8 op = {.x = vklm_lab_input(lab, x, all * sizeof *x),
+                         .y = vklm_case_output8(lab, n[0], n[1]),
+                         .n_rows = n[0],
+                         .n_cols = n[1]};
+    vklm_lab_run(lab, record_input8, &op);
+    if (!vklm_lab_is_dry(lab))
+        vklm_case_check8(lab, "rows", op.y, x, n[0], n[1]);
+    free(x);
+    vklm_lab_finish_case(lab, record_input8, &op);
+}
+
+static vklm_case_cost cost_input8(vklm_format format, const uint32_t *n)
+{
+    (void)format;
+    return (vklm_case_cost){.flop = 3.0 * n[0] * n[1], .bytes = 5.25 * n[0] * n[1]};
+}
+
+static const vklm_case_shape input8_shapes[] = {
+    {{1, 64}, 0},
+    {{3, 192}, 0},
+    {{37, 2048}, 0},
+    {{256, 7168}, VKLM_CASE_1_8B},
+    {{256, 13824}, VKLM_CASE_13B},
+};
+
+const vklm_case_family vklm_case_input8_rows = {
+    .name = "input8",
+    .dims = {"tokens", "columns"},
+    .tier = VKLM_TIER_DOT8,
+    .shapes = input8_shapes,
+    .n_shapes = sizeof input8_shapes / sizeof *input8_shapes,
+    .run = run_input8,
+    .cost = cost_input8,
 };
 
 static void record_embed(vklm_gpu_cmd *cmd, const void *op)

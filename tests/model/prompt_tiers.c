@@ -1,13 +1,18 @@
-// The coop tier on whole models: a prompt through its products against the same tokens one by one,
-// which the matrix-vector kernels compute in f32.
+// The upper tiers on whole models: a prompt through their products against the same tokens one by
+// one, which the matrix-vector kernels compute in f32.
 //
-// The bound. Rounding to f16 costs an operand 2^-12 of itself on average, and signs cancel: a
+// Bounds, coop. Rounding to f16 costs an operand 2^-12 of itself on average, and signs cancel: a
 // product of random signs is off by 2^-12 to 2^-11 of its own size, 2.4e-4 to 4.9e-4, and the
 // residual stream adds layers' errors as it adds their outputs. Mean relative error of logits:
 // 1e-3; of one position's: 1e-2 (measured: 0.0075), and twice that with experts, whose weights in
 // the sum move with the router's scores (0.011). Where a near tie of a router sends a token to
 // another expert, another function is computed, for it and for what follows it: such positions
 // count for the greedy tokens and for the mean alone.
+//
+// Bounds, dot8. An input is off by up to half a 127th of its block's largest value, which of 32
+// normal ones is 2.1 standard deviations: 0.5 % of a product on average, and layers add. Mean: 1.5
+// % (measured: 0.9 %), of one position 10 % (6.8 %). Of 1252 greedy tokens 1249 are the same (99.76
+// %, dense, both formats; 1251 with experts): the bound is 99.5 %.
 #include <criterion/criterion.h>
 
 #include <math.h>
@@ -20,11 +25,20 @@
 
 #include "base/file.h"
 #include "checkpoint/safetensors.h"
+#include "model/need_device.h"
 
 #define must(call) cr_assert((call) == VKLM_OK, "%s", vklm_error_message())
 
 enum { N_CTX = 512, N_VOCAB = 1024, MOST_ROUTES = 16 * N_CTX * 4 };
-static const double WORST = 1e-2, WORST_EXPERTS = 2e-2, MEAN = 1e-3;
+
+typedef struct {
+    unsigned tier;
+    double mean, worst, worst_experts;
+    size_t same_of_1000; // greedy tokens
+} tier_bounds;
+
+static const tier_bounds COOP = {VKLM_TIER_COOP, 1e-3, 1e-2, 2e-2, 999};
+static const tier_bounds DOT8 = {VKLM_TIER_DOT8, 1.5e-2, 0.1, 0.1, 995};
 
 static void need_coop(void)
 {
@@ -146,7 +160,7 @@ static void compare(const float *got, const float *want, bool apart, agreement *
     a->sum += error;
 }
 
-static void check_model(const char *model, vklm_weights_kind weights)
+static void check_model(const char *model, vklm_weights_kind weights, const tier_bounds *bounds)
 {
     vklm_string text = {0};
     vklm_tokenizer *tokenizer;
@@ -157,7 +171,7 @@ static void check_model(const char *model, vklm_weights_kind weights)
     must(vklm_file_read(VKLM_TEST_DATA "/heldout.txt", 1 << 20, &text));
     must(vklm_tokenizer_open(folder, &tokenizer));
     must(vklm_tokenizer_encode(tokenizer, text.data, text.len, NULL, &ids, &n));
-    open_model coop = open_with(model, weights, VKLM_TIER_COOP);
+    open_model upper = open_with(model, weights, bounds->tier);
     open_model base = open_with(model, weights, VKLM_TIER_BASE);
     const vklm_model_info *info = vklm_engine_model(base.engine);
     float *got = malloc(N_CTX * N_VOCAB * sizeof *got),
@@ -168,7 +182,7 @@ static void check_model(const char *model, vklm_weights_kind weights)
     agreement a = {0};
     for (size_t first = 0; first < n; first += N_CTX) {
         size_t part = n - first < N_CTX ? n - first : N_CTX;
-        logits_of_prompt(coop.session, ids + first, part, got, routes[0]);
+        logits_of_prompt(upper.session, ids + first, part, got, routes[0]);
         logits_of_prompt(base.session, ids + first, part, want, routes[1]);
         cr_expect_neq(memcmp(got, want, part * N_VOCAB * sizeof *got), 0, "the tier was not used");
         size_t same = routes[0] ? same_routes(info, routes[0], routes[1], part) : part;
@@ -181,11 +195,11 @@ static void check_model(const char *model, vklm_weights_kind weights)
             "%s, weights %d: %zu of %zu greedy tokens are the same, relative error %.2g on "
             "average, %.2g at worst but for %zu positions routed apart\n",
             model, (int)weights, a.same, a.n, mean, a.worst, a.apart);
-    cr_expect(1000 * a.same >= 999 * a.n);
-    cr_expect(mean <= MEAN);
-    cr_expect(a.worst <= (routes[0] ? WORST_EXPERTS : WORST));
+    cr_expect(1000 * a.same >= bounds->same_of_1000 * a.n);
+    cr_expect(mean <= bounds->mean);
+    cr_expect(a.worst <= (routes[0] ? bounds->worst_experts : bounds->worst));
     free(got), free(want), free(routes[0]), free(routes[1]);
-    close_model(coop);
+    close_model(upper);
     close_model(base);
     vklm_free(ids);
     vklm_tokenizer_close(tokenizer);
@@ -195,9 +209,16 @@ static void check_model(const char *model, vklm_weights_kind weights)
 Test(coop, prompts_follow_token_by_token)
 {
     need_coop();
-    check_model("demo-dense", VKLM_WEIGHTS_F16);
-    check_model("demo-dense", VKLM_WEIGHTS_Q8);
-    check_model("demo-dense", VKLM_WEIGHTS_Q4);
-    check_model("demo-moe", VKLM_WEIGHTS_F16);
-    check_model("demo-moe", VKLM_WEIGHTS_Q8);
+    check_model("demo-dense", VKLM_WEIGHTS_F16, &COOP);
+    check_model("demo-dense", VKLM_WEIGHTS_Q8, &COOP);
+    check_model("demo-dense", VKLM_WEIGHTS_Q4, &COOP);
+    check_model("demo-moe", VKLM_WEIGHTS_F16, &COOP);
+    check_model("demo-moe", VKLM_WEIGHTS_Q8, &COOP);
+}
+
+Test(dot8, prompts_follow_token_by_token)
+{
+    need_device();
+    check_model("demo-dense", VKLM_WEIGHTS_Q4, &DOT8);
+    check_model("demo-moe", VKLM_WEIGHTS_Q8, &DOT8);
 }
