@@ -10,8 +10,9 @@
 #include "model/prefill.h"
 #include "model/self_test_weights.h"
 
-// A prompt, some tokens, and the one that is drawn after them.
-enum { N_PROMPT = 37, N_RUN = 6, N_IDS = N_PROMPT + N_RUN + 1, N_TOKENS = N_IDS - N_PROMPT };
+// A prompt, a few tokens more at once, some one by one, and the one that is drawn after them.
+enum { N_LONG = 37, N_SHORT = 5, N_PROMPT = N_LONG + N_SHORT };
+enum { N_RUN = 6, N_IDS = N_PROMPT + N_RUN + 1, N_TOKENS = N_IDS - N_PROMPT };
 enum { DRAWN = N_IDS - 1, N_CTX = 64 };
 
 // f32 sums leave some 1e-6 of a vector's length; the rest is keys and values that were rounded to
@@ -231,11 +232,29 @@ static void check_scales(rig *r)
     }
 }
 
+// A part of the prompt, and the logits after its last two tokens.
+typedef struct {
+    const rig *rig;
+    uint32_t position;
+} prompt_part;
+
 static vklm_status check_prompt(void *opaque, uint32_t first, uint32_t n, const float *logits)
 {
-    (void)first, (void)n;
-    check(opaque, "a prompt", logits, N_PROMPT - 1, bound_of(opaque));
+    const prompt_part *part = opaque;
+    for (uint32_t i = 0; i < n; i++)
+        check(part->rig, "a prompt", logits + (size_t)i * part->rig->n_vocab,
+              part->position + first + i, bound_of(part->rig));
     return VKLM_OK;
+}
+
+static vklm_status run_prompt(rig *r, uint32_t position, uint32_t n)
+{
+    prompt_part part = {.rig = r, .position = position};
+    uint32_t done;
+    return vklm_prefill_run(
+        &r->prefill, r->ids + position, n, position,
+        &(vklm_prefill_params){.logits = check_prompt, .opaque = &part, .logits_from = n - 2},
+        &done);
 }
 
 // Draws, and computes what was drawn on the device.
@@ -267,11 +286,10 @@ static vklm_status run_drawn(rig *r)
 
 static vklm_status run(rig *r)
 {
-    const vklm_prefill_params params = {
-        .logits = check_prompt, .opaque = r, .logits_from = N_PROMPT - 1};
-    uint32_t done;
     choose_ids(r);
-    vklm_status status = vklm_prefill_run(&r->prefill, r->ids, N_PROMPT, 0, &params, &done);
+    vklm_status status = run_prompt(r, 0, N_LONG);
+    if (status == VKLM_OK && !*r->error)
+        status = run_prompt(r, N_LONG, N_SHORT);
     for (uint32_t i = N_PROMPT; i < DRAWN && status == VKLM_OK && !*r->error; i++) {
         const float *logits;
         status = vklm_decode_plan_run(&r->decode, r->ids[i], i, &logits);
