@@ -36,7 +36,8 @@ static bool fails(bool of_json)
         return memory.all_later;
     if (memory.countdown == 0 || --memory.countdown > 0)
         return false;
-    return memory.failed = true;
+    memory.failed = true;
+    return true;
 }
 
 static void *count(void *block)
