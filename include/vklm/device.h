@@ -52,10 +52,11 @@ typedef struct vklm_device_info {
     uint64_t memory_bytes;        // its largest device-local heap
     uint64_t memory_budget_bytes; // what a process may take of it now
     uint32_t subgroup_size, min_subgroup_size, max_subgroup_size;
-    unsigned tiers;         // VKLM_TIER_* bits; 0: vklm cannot use it
-    const char *unusable;   // NULL, or what it lacks (a static string)
-    uint32_t n_coop_shapes; // rows of its cooperative-matrix table
-    bool accelerated_dot8;  // packed 8-bit dot products in hardware
+    unsigned tiers;              // VKLM_TIER_* bits; 0: vklm cannot use it
+    const char *unusable;        // NULL, or what it lacks (a static string)
+    uint32_t n_coop_shapes;      // rows of its cooperative-matrix table
+    bool accelerated_dot8;       // packed 8-bit dot products in hardware
+    bool accelerated_dot8_mixed; // … signed times unsigned too
     bool has_float16, has_storage16, has_storage8, has_int64;
     // What the choice of kernels goes by, besides. Ids are Vulkan's (VkDriverId, driverVersion).
     uint32_t driver_id, driver_version;

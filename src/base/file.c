@@ -100,6 +100,15 @@ bool vklm_file_exists(const char *path)
     return access(path, F_OK) == 0;
 }
 
+bool vklm_file_exists_in(const char *folder, const char *name)
+{
+    int directory = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool exists = directory >= 0 && faccessat(directory, name, F_OK, 0) == 0;
+    if (directory >= 0)
+        close(directory);
+    return exists;
+}
+
 bool vklm_file_is_folder(const char *path)
 {
     struct stat info;

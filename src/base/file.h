@@ -25,6 +25,7 @@ void vklm_file_map_drop(const vklm_file_map *map, uint64_t offset, uint64_t len)
 vklm_status vklm_file_read(const char *path, size_t max_bytes, vklm_string *out);
 
 bool vklm_file_exists(const char *path);
+bool vklm_file_exists_in(const char *folder, const char *name); // allocates nothing
 bool vklm_file_is_folder(const char *path);
 bool vklm_file_is_empty_folder(const char *path);
 

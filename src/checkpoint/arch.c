@@ -248,7 +248,9 @@ vklm_status vklm_arch_load(const char *folder, vklm_arch *out_arch)
 
     vklm_file_join(&path, folder, "generation_config.json");
     cJSON *json = NULL;
-    if (!path.failed && vklm_file_exists(path.data)) {
+    if (path.failed) {
+        status = vklm_fail_memory("a path");
+    } else if (vklm_file_exists(path.data)) {
         status = vklm_json_load(path.data, CONFIG_MAX_BYTES, &json);
         if (status == VKLM_OK)
             read_ids(json, out_arch);

@@ -34,6 +34,7 @@ void vklm_device_info_fill(const vklm_gpu_caps *caps, uint32_t index, vklm_devic
         .tiers = caps->tiers,
         .n_coop_shapes = caps->n_coop_shapes,
         .accelerated_dot8 = caps->int8_dot && caps->int8_dot_accelerated,
+        .accelerated_dot8_mixed = caps->int8_dot && caps->int8_dot_mixed,
         .has_float16 = caps->float16,
         .has_storage16 = caps->storage16,
         .has_storage8 = caps->storage8,

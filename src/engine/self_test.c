@@ -16,10 +16,11 @@ static char *record_path(const vklm_engine *e, const char *folder, const vklm_se
 {
     const vklm_gpu_caps *c = vklm_gpu_device_caps(e->device);
     vklm_string key = {0}, name = {0}, path = {0};
-    vklm_string_print(&key, "%s %016" PRIx64 " %s %s %x %x %u %u %u %u %u %u", vklm_version(),
+    vklm_string_print(&key, "%s %016" PRIx64 " %s %s %x %x %u %u %u %u %u %u %u %u", vklm_version(),
                       vklm_gpu_shaders_hash(), c->name, c->driver_info, c->driver_id,
                       c->driver_version, c->tiers, (unsigned)c->type, c->subgroup_size,
-                      c->max_shared_bytes, c->max_workgroup_invocations, cases->head_dim);
+                      c->max_shared_bytes, c->max_workgroup_invocations, cases->head_dim,
+                      cases->n_experts, cases->top_k);
     for (size_t i = 0; i < sizeof c->driver_uuid; i++)
         vklm_string_print(&key, "%02x%02x", c->driver_uuid[i], c->device_uuid[i]);
     for (size_t i = 0; i < n; i++)

@@ -69,6 +69,7 @@ static void read_properties(VkPhysicalDevice device, vklm_gpu_caps *c)
     c->max_allocation_bytes = p11.maxMemoryAllocationSize;
     c->max_buffer_bytes = p13.maxBufferSize ? p13.maxBufferSize : p11.maxMemoryAllocationSize;
     c->int8_dot_accelerated = p13.integerDotProduct4x8BitPackedSignedAccelerated;
+    c->int8_dot_mixed = p13.integerDotProduct4x8BitPackedMixedSignednessAccelerated;
     c->timestamp_ns = limits->timestampPeriod;
 }
 

@@ -38,6 +38,7 @@ typedef struct {
     bool storage16, storage8, float16, int8, int16, int64;
     bool int8_dot;             // the instructions exist
     bool int8_dot_accelerated; // signed x signed, packed 4 x 8 bits, in hardware
+    bool int8_dot_mixed;       // signed x unsigned as well: of AMD's, from RDNA3 on
     bool memory_model;         // Vulkan's, with device scope
     bool coop_matrix; // extension and feature bit: the table alone proves nothing (gpus.md C1)
     bool memory_budget;

@@ -9,6 +9,7 @@
 // VkDriverId, as far as the table names them.
 enum {
     AMD_PROPRIETARY = 1,
+    AMD_OPEN_SOURCE = 2,
     MESA_RADV = 3,
     INTEL_WINDOWS = 5,
     MESA_ANV = 6,
@@ -46,6 +47,11 @@ static void short_submits(vklm_gpu_caps *caps)
 static bool is_intel_without_matrix_unit(const vklm_gpu_caps *caps)
 {
     return caps->type == VKLM_DEVICE_INTEGRATED && caps->min_subgroup_size < 16;
+}
+
+static bool is_before_rdna3(const vklm_gpu_caps *caps)
+{
+    return !caps->int8_dot_mixed;
 }
 
 static bool is_integrated(const vklm_gpu_caps *caps)
@@ -106,6 +112,14 @@ static const struct {
     {AMD_PROPRIETARY, ANY_VERSION, is_integrated, no_coop,
      "AMD's driver for Windows crashes when asked for matrix shapes of an integrated GPU",
      "https://github.com/GPUOpen-Drivers/AMDVLK/issues/422", "vklm devices --no-quirks"},
+    {AMD_PROPRIETARY, ANY_VERSION, is_before_rdna3, no_coop,
+     "AMD's driver offers cooperative matrices on GPUs without matrix units",
+     "https://github.com/ggml-org/llama.cpp/pull/10597",
+     "vklm run --no-quirks -v with a prompt of 512 tokens: its speed"},
+    {AMD_OPEN_SOURCE, ANY_VERSION, is_before_rdna3, no_coop,
+     "AMDVLK offers cooperative matrices on GPUs without matrix units",
+     "https://github.com/ggml-org/llama.cpp/pull/10597",
+     "vklm run --no-quirks -v with a prompt of 512 tokens: its speed"},
     {MESA_RADV, ANY_VERSION, is_gfx90c, short_submits,
      "long submits end in a lost device on Renoir to Barcelo",
      "https://github.com/ggml-org/llama.cpp/issues/21724",

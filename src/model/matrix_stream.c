@@ -59,7 +59,9 @@ static vklm_status send_rows(const stream *s, vklm_tensor tensor, uint32_t first
     }
     if (vklm_format_is_packed(m->format)) {
         if (!vklm_pack_rows(s->workers, &job, &bad))
-            return fail_bad(s, tensor, stored, (uint64_t)first * m->n_cols + bad);
+            return bad == VKLM_PACK_NO_MEMORY
+                       ? vklm_fail_memory("packing weights")
+                       : fail_bad(s, tensor, stored, (uint64_t)first * m->n_cols + bad);
     } else {
         bad = vklm_pack_find_bad(s->workers, stored, source, (uint64_t)n * m->n_cols);
         if (bad < (uint64_t)n * m->n_cols)

@@ -7,18 +7,9 @@
 #include "base/array.h"
 #include "base/hash.h"
 
-static void append_path(vklm_string *path, const char *folder)
-{
-    vklm_file_join(path, folder, VKLM_PACKED_FILE);
-}
-
 bool vklm_packed_exists(const char *folder)
 {
-    vklm_string path = {0};
-    append_path(&path, folder);
-    bool exists = !path.failed && vklm_file_exists(path.data);
-    vklm_string_finish(&path);
-    return exists;
+    return vklm_file_exists_in(folder, VKLM_PACKED_FILE);
 }
 
 static int by_offset(const void *a, const void *b)
@@ -67,7 +58,7 @@ vklm_status vklm_packed_open(const char *folder, vklm_packed **out_packed)
     *out_packed = NULL;
     vklm_packed *p = vklm_alloc(1, sizeof *p);
     vklm_string path = {0};
-    append_path(&path, folder);
+    vklm_file_join(&path, folder, VKLM_PACKED_FILE);
     if (!p || path.failed) {
         free(p);
         vklm_string_finish(&path);

@@ -4,12 +4,8 @@ static bool has_weights(const char *folder)
 {
     static const char *const names[] = {"model.safetensors", "model.safetensors.index.json"};
     bool found = false;
-    for (int i = 0; i < 2; i++) {
-        vklm_string path = {0};
-        vklm_file_join(&path, folder, names[i]);
-        found = found || (!path.failed && vklm_file_exists(path.data));
-        vklm_string_finish(&path);
-    }
+    for (int i = 0; i < 2; i++)
+        found = found || vklm_file_exists_in(folder, names[i]);
     return found;
 }
 

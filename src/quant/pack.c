@@ -16,6 +16,7 @@ typedef struct {
     uint32_t n_planes;
     uint64_t row_bytes[VKLM_FORMAT_MAX_PLANES], stored_row_bytes;
     _Atomic uint64_t bad; // the first bad element so far
+    atomic_bool no_memory;
 } packing;
 
 static void note_bad(_Atomic uint64_t *bad, uint64_t element)
@@ -54,20 +55,21 @@ static void pack_some(void *opaque, uint64_t first, uint64_t end)
     packing *p = opaque;
     const vklm_pack_job *job = p->job;
     float *row = vklm_alloc(job->n_cols, sizeof *row);
+    if (!row) {
+        p->no_memory = true;
+        return;
+    }
     for (uint64_t r = first; r < end; r++) {
         unsigned char *planes[VKLM_FORMAT_MAX_PLANES] = {0};
         for (uint32_t i = 0; i < p->n_planes; i++)
             planes[i] = job->planes[i] + r * p->row_bytes[i];
-        bool good = row != NULL;
-        if (good) {
-            vklm_format_unpack(job->stored, (const char *)job->source + r * p->stored_row_bytes,
-                               job->n_cols, row);
-            good = all_finite(row, job->n_cols) &&
-                   (job->format == VKLM_FORMAT_Q8 ? vklm_q8_pack_row : vklm_q4_pack_row)(
-                       row, job->importance, job->n_cols, planes);
-        }
+        vklm_format_unpack(job->stored, (const char *)job->source + r * p->stored_row_bytes,
+                           job->n_cols, row);
+        bool good = all_finite(row, job->n_cols) &&
+                    (job->format == VKLM_FORMAT_Q8 ? vklm_q8_pack_row : vklm_q4_pack_row)(
+                        row, job->importance, job->n_cols, planes);
         if (!good)
-            note_bad(&p->bad, r * job->n_cols + (row ? find_culprit(row, job->n_cols) : 0));
+            note_bad(&p->bad, r * job->n_cols + find_culprit(row, job->n_cols));
     }
     free(row);
 }
@@ -83,8 +85,8 @@ bool vklm_pack_rows(vklm_workers *workers, const vklm_pack_job *job, uint64_t *o
     for (uint32_t i = 0; i < p.n_planes; i++)
         p.row_bytes[i] = planes[i].row_bytes;
     vklm_workers_run(workers, job->n_rows, ROW_BATCH, pack_some, &p);
-    *out_bad = p.bad;
-    return p.bad == UINT64_MAX;
+    *out_bad = p.no_memory ? VKLM_PACK_NO_MEMORY : p.bad;
+    return !p.no_memory && p.bad == UINT64_MAX;
 }
 
 typedef struct {

@@ -16,7 +16,8 @@ typedef struct {
 } vklm_pack_job;
 
 // False when a weight is not finite, or too large for the format: *out_bad is then the first such
-// element of the source.
+// element of the source; or when memory ran out: VKLM_PACK_NO_MEMORY.
+#define VKLM_PACK_NO_MEMORY UINT64_MAX
 bool vklm_pack_rows(vklm_workers *workers, const vklm_pack_job *job, uint64_t *out_bad);
 
 // The first of n stored values that is infinite or not a number; n when all are finite.

@@ -148,9 +148,11 @@ static vklm_status place_token(vklm_tokenizer *t, const cJSON *item, const cJSON
 {
     vklm_string text = {0};
     vklm_json_text(content, &text);
-    uint32_t id =
-        text.failed ? VKLM_TRIE_NONE : vklm_trie_find(&t->unigram.trie, text.data, text.len);
-    uint32_t wanted;
+    if (text.failed) {
+        vklm_string_finish(&text);
+        return vklm_fail_memory("added tokens");
+    }
+    uint32_t id = vklm_trie_find(&t->unigram.trie, text.data, text.len), wanted;
     bool is_new = id == VKLM_TRIE_NONE;
     vklm_status status = VKLM_OK;
     if (is_new) {

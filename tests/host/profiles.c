@@ -294,8 +294,14 @@ Test(quirks, cooperative_matrices)
     arc.driver_id = 5; // Intel's driver for Windows
     cr_expect_eq(tiers_with_quirks(arc), DOT8);
     vklm_gpu_caps amd = snapshot("amd-navi31");
-    amd.driver_id = 1; // AMD's
-    cr_expect_eq(tiers_with_quirks(amd), ALL);
+    amd.int8_dot_mixed = true; // as RDNA3 has it; of RDNA2 the driver says the same but for this
+    for (amd.driver_id = 1; amd.driver_id <= 2; amd.driver_id++) { // AMD's own, and AMDVLK
+        cr_expect_eq(tiers_with_quirks(amd), ALL);
+        amd.int8_dot_mixed = false;
+        cr_expect_eq(tiers_with_quirks(amd), DOT8);
+        amd.int8_dot_mixed = true;
+    }
+    amd.driver_id = 1;
     amd.type = VKLM_DEVICE_INTEGRATED;
     cr_expect_eq(tiers_with_quirks(amd), DOT8);
 }

@@ -8,9 +8,34 @@
 
 #include <vklm/vklm.h>
 
-#include "gpu/vk.h"
+#include "gpu/device_private.h"
+#include "gpu/instance.h"
+#include "model/need_device.h"
 
-typedef enum { ALLOCATE, SUBMIT, WAIT, PIPELINES, BUFFER, MAP } function;
+// Of vkCreate..., vkAllocate... and what else takes memory: those that are faked alike.
+#define CREATIONS(X)                                                                               \
+    X(CommandPool, VkDevice, const VkCommandPoolCreateInfo *, VkCommandPool *)                     \
+    X(PipelineCache, VkDevice, const VkPipelineCacheCreateInfo *, VkPipelineCache *)               \
+    X(PipelineLayout, VkDevice, const VkPipelineLayoutCreateInfo *, VkPipelineLayout *)            \
+    X(Semaphore, VkDevice, const VkSemaphoreCreateInfo *, VkSemaphore *)                           \
+    X(ShaderModule, VkDevice, const VkShaderModuleCreateInfo *, VkShaderModule *)                  \
+    X(Buffer, VkDevice, const VkBufferCreateInfo *, VkBuffer *)                                    \
+    X(Device, VkPhysicalDevice, const VkDeviceCreateInfo *, VkDevice *)
+
+typedef enum {
+    ALLOCATE,
+    SUBMIT,
+    WAIT,
+    PIPELINES,
+    MAP,
+    BIND,
+    COMMANDS,
+    BEGIN,
+    END,
+#define NAME(type, parent, info, out) type,
+    CREATIONS(NAME)
+#undef NAME
+} function;
 
 static struct {
     function which;     // that fails
@@ -22,8 +47,14 @@ static struct {
     PFN_vkQueueSubmit2 submit;
     PFN_vkWaitSemaphores wait;
     PFN_vkCreateComputePipelines pipelines;
-    PFN_vkCreateBuffer buffer;
     PFN_vkMapMemory map;
+    PFN_vkBindBufferMemory bind;
+    PFN_vkAllocateCommandBuffers commands;
+    PFN_vkBeginCommandBuffer begin;
+    PFN_vkEndCommandBuffer end;
+#define MEMBER(type, parent, info, out) PFN_vkCreate##type type;
+    CREATIONS(MEMBER)
+#undef MEMBER
 } faults;
 
 static bool now(void)
@@ -65,19 +96,45 @@ static VKAPI_ATTR VkResult VKAPI_CALL pipelines(VkDevice d, VkPipelineCache c, u
     return faults.result;
 }
 
-static VKAPI_ATTR VkResult VKAPI_CALL buffer(VkDevice d, const VkBufferCreateInfo *i,
-                                             const VkAllocationCallbacks *a, VkBuffer *out)
-{
-    return now() ? faults.result : faults.buffer(d, i, a, out);
-}
-
 static VKAPI_ATTR VkResult VKAPI_CALL map(VkDevice d, VkDeviceMemory m, VkDeviceSize at,
                                           VkDeviceSize n, VkMemoryMapFlags f, void **out)
 {
     return now() ? faults.result : faults.map(d, m, at, n, f, out);
 }
 
-// volk loads the functions with each instance; this comes after it, when the device is announced.
+static VKAPI_ATTR VkResult VKAPI_CALL bind(VkDevice d, VkBuffer b, VkDeviceMemory m,
+                                           VkDeviceSize at)
+{
+    return now() ? faults.result : faults.bind(d, b, m, at);
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL commands(VkDevice d, const VkCommandBufferAllocateInfo *i,
+                                               VkCommandBuffer *out)
+{
+    return now() ? faults.result : faults.commands(d, i, out);
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL begin(VkCommandBuffer c, const VkCommandBufferBeginInfo *i)
+{
+    return now() ? faults.result : faults.begin(c, i);
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL end(VkCommandBuffer c)
+{
+    VkResult result = faults.end(c);
+    return now() ? faults.result : result;
+}
+
+#define CREATE(type, parent, info, out)                                                            \
+    static VKAPI_ATTR VkResult VKAPI_CALL create_##type(parent p, info i,                          \
+                                                        const VkAllocationCallbacks *a, out o)     \
+    {                                                                                              \
+        return now() ? faults.result : faults.type(p, i, a, o);                                    \
+    }
+CREATIONS(CREATE)
+#undef CREATE
+
+// volk loads the functions with each instance; this comes after it, when a device is opened.
 static void install(function which)
 {
 #define REPLACE(field, pointer, fake)                                                              \
@@ -100,9 +157,24 @@ static void install(function which)
     case PIPELINES:
         REPLACE(pipelines, vkCreateComputePipelines, pipelines);
         break;
-    case BUFFER:
-        REPLACE(buffer, vkCreateBuffer, buffer);
+    case BIND:
+        REPLACE(bind, vkBindBufferMemory, bind);
         break;
+    case COMMANDS:
+        REPLACE(commands, vkAllocateCommandBuffers, commands);
+        break;
+    case BEGIN:
+        REPLACE(begin, vkBeginCommandBuffer, begin);
+        break;
+    case END:
+        REPLACE(end, vkEndCommandBuffer, end);
+        break;
+#define CASE(type, parent, info, out)                                                              \
+    case type:                                                                                     \
+        REPLACE(type, vkCreate##type, create_##type);                                              \
+        break;
+        CREATIONS(CASE)
+#undef CASE
     case MAP:
         REPLACE(map, vkMapMemory, map);
         break;
@@ -110,11 +182,20 @@ static void install(function which)
 #undef REPLACE
 }
 
-static void on_log(void *opaque, vklm_log_level level, const char *message)
+// Names that the linker makes up for --wrap.
+vklm_status __real_vklm_gpu_device_open(vklm_gpu_instance *instance, size_t index,
+                                        const vklm_gpu_device_params *params,
+                                        vklm_gpu_device **out_device);
+vklm_status __wrap_vklm_gpu_device_open(vklm_gpu_instance *instance, size_t index,
+                                        const vklm_gpu_device_params *params,
+                                        vklm_gpu_device **out_device);
+
+vklm_status __wrap_vklm_gpu_device_open(vklm_gpu_instance *instance, size_t index,
+                                        const vklm_gpu_device_params *params,
+                                        vklm_gpu_device **out_device)
 {
-    (void)opaque, (void)level;
-    if (strncmp(message, "device ", 7) == 0)
-        install(faults.which);
+    install(faults.which);
+    return __real_vklm_gpu_device_open(instance, index, params, out_device);
 }
 
 static bool ignore(void *opaque, uint32_t id)
@@ -181,21 +262,11 @@ static unsigned sweep(function which, VkResult result, vklm_status wanted)
     return 0;
 }
 
-static void need_device(void)
-{
-    vklm_log_set(on_log, NULL, VKLM_LOG_INFO);
-    vklm_device_info *devices;
-    size_t n;
-    if (vklm_device_list(&devices, &n) != VKLM_OK)
-        cr_skip_test("no Vulkan: %s", vklm_error_message());
-    vklm_free(devices);
-}
-
 Test(faults, out_of_device_memory)
 {
     need_device();
     cr_expect_gt(sweep(ALLOCATE, VK_ERROR_OUT_OF_DEVICE_MEMORY, VKLM_OUT_OF_DEVICE_MEMORY), 5);
-    cr_expect_gt(sweep(BUFFER, VK_ERROR_OUT_OF_DEVICE_MEMORY, VKLM_OUT_OF_DEVICE_MEMORY), 5);
+    cr_expect_gt(sweep(Buffer, VK_ERROR_OUT_OF_DEVICE_MEMORY, VKLM_OUT_OF_DEVICE_MEMORY), 5);
 }
 
 Test(faults, out_of_host_memory)
@@ -203,6 +274,24 @@ Test(faults, out_of_host_memory)
     need_device();
     cr_expect_gt(sweep(PIPELINES, VK_ERROR_OUT_OF_HOST_MEMORY, VKLM_OUT_OF_MEMORY), 5);
     cr_expect_gt(sweep(MAP, VK_ERROR_OUT_OF_HOST_MEMORY, VKLM_OUT_OF_MEMORY), 3);
+}
+
+// Whatever takes memory, however little. What is made before the device is announced is not
+// reached.
+Test(faults, out_of_memory_anywhere)
+{
+    need_device();
+    static const struct {
+        function which;
+        unsigned at_least;
+    } cases[] = {{CommandPool, 1},   {Semaphore, 1}, {ShaderModule, 8}, {PipelineLayout, 1},
+                 {PipelineCache, 1}, {Device, 1},    {BIND, 5},         {COMMANDS, 3},
+                 {BEGIN, 5},         {END, 5},       {SUBMIT, 10}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        unsigned n =
+            sweep(cases[i].which, VK_ERROR_OUT_OF_DEVICE_MEMORY, VKLM_OUT_OF_DEVICE_MEMORY);
+        cr_expect_geq(n, cases[i].at_least, "case %zu: %u calls", i, n);
+    }
 }
 
 Test(faults, device_lost)

@@ -200,6 +200,8 @@ Test(loss, chat_and_batch_go_on)
     cr_expect_str_eq(got.out, want.out);
     vklm_shell_finish(&got);
     vklm_shell_finish(&want);
+    vklm_shell_expect(1, "lost again after it was opened anew",
+                      "export VKLM_TEST_LOSE=4,4; echo hello | vklm chat %s -n 30 --seed 3", DEMO);
     vklm_shell_expect(
         0, "was lost: it is opened again",
         "d=$(mktemp -d); echo '{\"prompt\":\"a\"}' >$d/q.jsonl; "

@@ -13,29 +13,61 @@
 #include "model/need_device.h"
 #include "model/self_test.h"
 
+// What is wrong with the n-th module where there is such a thing; or the first dispatch of the n-th
+// kernel is left out.
+typedef enum { OTHER_SUMS, OTHER_SCALES, LEFT_OUT } wrongness;
+
+enum { MOST_KERNELS = 64 };
+
 static struct {
-    unsigned module, dispatch; // which one from now on; 0: none
-    bool altered;
-    size_t bytes; // of the code that was altered
+    wrongness what;
+    unsigned countdown; // from now on; 0: all are right
+    size_t bytes;       // of the code that was altered
+    VkPipeline bound, seen[MOST_KERNELS];
+    size_t n_seen;
     PFN_vkCreateShaderModule create;
+    PFN_vkCmdBindPipeline bind;
     PFN_vkCmdDispatch run;
+    PFN_vkCmdDispatchIndirect run_indirect;
 } fault;
 
-// Sums become differences, products sums, and so on. False where there is nothing to change.
+static bool count_down(void)
+{
+    return fault.countdown > 0 && --fault.countdown == 0;
+}
+
+// Sums become products, products sums, and so on.
+static bool alter_sums(uint32_t *instruction)
+{
+    const uint32_t op = *instruction & 0xFFFF, length = *instruction & 0xFFFF0000;
+    if (op == 129 || op == 133) // OpFAdd, OpFMul
+        *instruction = length | (op == 129 ? 133 : 129);
+    else if (op == 12 && instruction[4] == 50) // OpExtInst of GLSL.std.450: Fma becomes FMix
+        instruction[4] = 46;
+    else
+        return false;
+    return true;
+}
+
+// The factors of scales, 1/128 and 1/256 (quant/q8.glsl, q4.glsl, kv_cache.glsl), grow by 3 %.
+static bool alter_scales(uint32_t *instruction)
+{
+    float value;
+    memcpy(&value, instruction + 3, sizeof value);
+    if (*instruction != (4u << 16 | 43) || (value != 0x1p-7f && value != 0x1p-8f)) // OpConstant
+        return false;
+    value *= 1.03f;
+    memcpy(instruction + 3, &value, sizeof value);
+    return true;
+}
+
+// False where there is nothing to change.
 static bool alter(uint32_t *code, size_t n)
 {
     bool changed = false;
-    for (size_t i = 5; i < n && code[i] >> 16; i += code[i] >> 16) {
-        uint32_t op = code[i] & 0xFFFF, length = code[i] & 0xFFFF0000;
-        if (op == 129 || op == 133) { // OpFAdd, OpFMul
-            code[i] = length | (op == 129 ? 131 : 129);
-            changed = true;
-        }
-        if (op == 12 && code[i + 4] == 50) { // OpExtInst of GLSL.std.450: Fma becomes FMix
-            code[i + 4] = 46;
-            changed = true;
-        }
-    }
+    for (size_t i = 5; i < n && code[i] >> 16; i += code[i] >> 16)
+        changed |= fault.what == OTHER_SUMS ? alter_sums(code + i)
+                                            : code[i] >> 16 == 4 && alter_scales(code + i);
     return changed;
 }
 
@@ -44,101 +76,164 @@ static VKAPI_ATTR VkResult VKAPI_CALL create(VkDevice d, const VkShaderModuleCre
 {
     const size_t sample =
         vklm_gpu_shader_find("sample")->bytes; // draws greedily: no arithmetic counts
-    if (fault.module == 0 || --fault.module > 0 || info->codeSize == sample)
-        return fault.create(d, info, a, out);
     VkShaderModuleCreateInfo other = *info;
     uint32_t *code = malloc(info->codeSize);
     memcpy(code, info->pCode, info->codeSize);
-    fault.bytes = info->codeSize;
-    fault.altered = alter(code, info->codeSize / 4);
-    other.pCode = code;
+    if (info->codeSize != sample && alter(code, info->codeSize / 4) && count_down()) {
+        fault.bytes = info->codeSize;
+        other.pCode = code;
+    }
     VkResult result = fault.create(d, &other, a, out);
     free(code);
     return result;
 }
 
+static VKAPI_ATTR void VKAPI_CALL bind(VkCommandBuffer c, VkPipelineBindPoint point, VkPipeline p)
+{
+    fault.bound = p;
+    fault.bind(c, point, p);
+}
+
+// The n-th kernel that is seen, the first time.
+static bool left_out(void)
+{
+    for (size_t i = 0; i < fault.n_seen; i++)
+        if (fault.seen[i] == fault.bound)
+            return false;
+    cr_assert_lt(fault.n_seen, MOST_KERNELS);
+    fault.seen[fault.n_seen++] = fault.bound;
+    return count_down();
+}
+
 static VKAPI_ATTR void VKAPI_CALL dispatch(VkCommandBuffer c, uint32_t x, uint32_t y, uint32_t z)
 {
-    if (fault.dispatch && --fault.dispatch == 0)
-        fault.altered = true;
-    else
+    if (!left_out())
         fault.run(c, x, y, z);
 }
 
-static void on_log(void *opaque, vklm_log_level level, const char *message)
+static VKAPI_ATTR void VKAPI_CALL dispatch_indirect(VkCommandBuffer c, VkBuffer b, VkDeviceSize at)
 {
-    (void)opaque, (void)level;
-    if (strncmp(message, "testing the kernels", 19) == 0 && vkCreateShaderModule != create) {
-        fault.create = vkCreateShaderModule;
-        fault.run = vkCmdDispatch;
-        vkCreateShaderModule = create;
-        vkCmdDispatch = dispatch;
+    if (!left_out())
+        fault.run_indirect(c, b, at);
+}
+
+// volk loads the functions with each instance: this comes after an engine was opened.
+static void install(wrongness what)
+{
+    fault.what = what;
+    if (what == LEFT_OUT) {
+        fault.bind = vkCmdBindPipeline, vkCmdBindPipeline = bind;
+        fault.run = vkCmdDispatch, vkCmdDispatch = dispatch;
+        fault.run_indirect = vkCmdDispatchIndirect, vkCmdDispatchIndirect = dispatch_indirect;
+    } else {
+        fault.create = vkCreateShaderModule, vkCreateShaderModule = create;
     }
 }
-
-static vklm_status open_with(unsigned module, unsigned n_dispatch, vklm_engine **out_engine)
-{
-    fault.module = module;
-    fault.dispatch = n_dispatch;
-    fault.altered = false;
-    vklm_status status =
-        vklm_engine_open(&(vklm_engine_params){.model_dir = VKLM_TEST_DATA "/random-gqa",
-                                               .self_test = VKLM_SELF_TEST_ALWAYS},
-                         out_engine);
-    return status;
-}
-
-// Lets the n-th be wrong, for every n that there is.
-static unsigned sweep(bool modules)
-{
-    vklm_engine *engine;
-    unsigned found = 0;
-    for (unsigned n = 1; n < 200; n++) {
-        vklm_status status = open_with(modules ? n : 0, modules ? 0 : n, &engine);
-        unsigned left = modules ? fault.module : fault.dispatch;
-        vklm_engine_close(status == VKLM_OK ? engine : NULL);
-        if (left > 0) {
-            cr_expect_eq(status, VKLM_OK, "%s", vklm_error_message());
-            return found;
-        }
-        if (!fault.altered) {
-            cr_expect_eq(status, VKLM_OK, "%u: %s", n, vklm_error_message());
-            continue;
-        }
-        cr_expect_eq(status, VKLM_UNSUPPORTED, "wrong kernel %u (%zu bytes) is not noticed", n,
-                     fault.bytes);
-        cr_expect(strstr(vklm_error_message(), "fails the self-test") &&
-                      strstr(vklm_error_message(), "please report it"),
-                  "%s", vklm_error_message());
-        found++;
-    }
-    cr_assert(false, "no end");
-    return 0;
-}
-
-Test(self_test, every_wrong_kernel_is_noticed)
-{
-    need_device();
-    vklm_log_set(on_log, NULL, VKLM_LOG_INFO);
-    cr_expect_geq(sweep(true), 10);
-}
-
-Test(self_test, every_kernel_that_does_nothing_is_noticed)
-{
-    need_device();
-    vklm_log_set(on_log, NULL, VKLM_LOG_INFO);
-    cr_expect_geq(sweep(false), 20);
-}
-
-// A device whose upper tiers are said to exist: kernels fail with them, and are right without.
-static vklm_gpu_device *faulty;
-static unsigned broken_tier;
 
 // Names that the linker makes up for --wrap.
 vklm_status __real_vklm_self_test_run(vklm_gpu_device *device, const vklm_self_test_case *test,
                                       char *out_error);
 vklm_status __wrap_vklm_self_test_run(vklm_gpu_device *device, const vklm_self_test_case *test,
                                       char *out_error);
+
+// Whose kernels are tested.
+typedef struct {
+    const char *model;
+    unsigned tiers;
+    vklm_weights_kind weights;
+    vklm_kv_kind kv;
+} kernels;
+
+static vklm_engine *open_engine(const kernels *k)
+{
+    char folder[512];
+    vklm_engine *engine;
+    snprintf(folder, sizeof folder, "%s/%s", VKLM_TEST_DATA, k->model);
+    const vklm_engine_params params = {.model_dir = folder,
+                                       .tiers = k->tiers,
+                                       .weights = k->weights,
+                                       .kv = k->kv,
+                                       .self_test = VKLM_SELF_TEST_NEVER};
+    cr_assert_eq(vklm_engine_open(&params, &engine), VKLM_OK, "%s", vklm_error_message());
+    return engine;
+}
+
+// With the format that comes last: that of the layers' matrices.
+static bool passes(vklm_engine *engine, char *out_error)
+{
+    vklm_self_test_case cases[VKLM_FORMAT_COUNT];
+    size_t n;
+    vklm_self_test_cases(engine->weights, engine->memory.kv, cases, &n);
+    cr_assert_eq(__real_vklm_self_test_run(engine->device, &cases[n - 1], out_error), VKLM_OK, "%s",
+                 vklm_error_message());
+    return *out_error == '\0';
+}
+
+#ifdef VKLM_SANITIZED // looks for other faults than these
+enum { STRIDE = 9 };
+#else
+enum { STRIDE = 1 };
+#endif
+
+// Lets the n-th be wrong, for every n that there is.
+static void sweep(const kernels *k, wrongness what, unsigned at_least)
+{
+    unsigned found = 0;
+    char error[VKLM_SELF_TEST_ERROR_BYTES];
+    vklm_engine *engine = NULL;
+    for (unsigned n = 1;; n += STRIDE) {
+        if (!engine) {
+            engine = open_engine(k);
+            install(what);
+        }
+        fault.countdown = n;
+        fault.n_seen = 0;
+        const bool passed = passes(engine, error), altered = fault.countdown == 0;
+        if (what != LEFT_OUT || !altered) { // it keeps the modules
+            vklm_engine_close(engine);
+            engine = NULL;
+        }
+        cr_expect_eq(passed, !altered, "%s: %u (%zu bytes): %s", k->model, n, fault.bytes,
+                     altered ? "is not noticed" : error);
+        if (!altered)
+            break;
+        found++;
+    }
+    cr_expect_geq(found, at_least / STRIDE, "%s: %u", k->model, found);
+}
+
+static const kernels dense = {"random-gqa", VKLM_TIER_BASE, VKLM_WEIGHTS_AUTO, VKLM_KV_AUTO},
+                     experts = {"random-moe-top4", VKLM_TIER_BASE, VKLM_WEIGHTS_AUTO, VKLM_KV_AUTO},
+                     dense8 = {"demo-dense", VKLM_TIER_BASE | VKLM_TIER_DOT8, VKLM_WEIGHTS_Q8,
+                               VKLM_KV_Q8},
+                     experts4 = {"demo-moe", VKLM_TIER_BASE | VKLM_TIER_DOT8, VKLM_WEIGHTS_Q4,
+                                 VKLM_KV_F16};
+
+Test(self_test, every_wrong_kernel_is_noticed)
+{
+    need_device();
+    sweep(&dense, OTHER_SUMS, 10);
+    sweep(&experts, OTHER_SUMS, 14);
+}
+
+Test(self_test, every_kernel_that_does_nothing_is_noticed)
+{
+    need_device();
+    sweep(&dense, LEFT_OUT, 10);
+    sweep(&experts, LEFT_OUT, 14);
+}
+
+// The dot8 tier rounds inputs, and is found out all the same.
+Test(self_test, scales_that_are_3_per_cent_off_are_noticed)
+{
+    need_device();
+    sweep(&dense8, OTHER_SCALES, 8);
+    sweep(&experts4, OTHER_SCALES, 8);
+}
+
+// A device whose upper tiers are said to exist: kernels fail with them, and are right without.
+static vklm_gpu_device *faulty;
+static unsigned broken_tier;
 
 vklm_status __wrap_vklm_self_test_run(vklm_gpu_device *device, const vklm_self_test_case *test,
                                       char *out_error)
@@ -179,12 +274,19 @@ Test(self_test, a_tier_that_fails_is_turned_off)
         broken_tier = cases[i].broken;
         faulty = NULL;
         *warnings = '\0';
-        vklm_status status = open_with(0, 0, &engine);
+        vklm_status status =
+            vklm_engine_open(&(vklm_engine_params){.model_dir = VKLM_TEST_DATA "/random-gqa",
+                                                   .self_test = VKLM_SELF_TEST_ALWAYS},
+                             &engine);
         cr_expect(strstr(warnings, "tier coop, which is turned off: all is wrong"), "%s", warnings);
         cr_expect_eq(status, cases[i].left ? VKLM_OK : VKLM_UNSUPPORTED);
         if (status == VKLM_OK) {
             cr_expect_eq(vklm_engine_device(engine)->tiers, cases[i].left);
             vklm_engine_close(engine);
+        } else {
+            cr_expect(strstr(vklm_error_message(), "fails the self-test: all is wrong") &&
+                          strstr(vklm_error_message(), "please report it"),
+                      "%s", vklm_error_message());
         }
     }
 }

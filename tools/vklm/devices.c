@@ -97,6 +97,7 @@ static cJSON *to_json(const vklm_device_info *d)
         cJSON_AddStringToObject(o, "lacks", d->unusable);
     cJSON_AddNumberToObject(o, "cooperative_matrix_shapes", d->n_coop_shapes);
     cJSON_AddBoolToObject(o, "dot8_accelerated", d->accelerated_dot8);
+    cJSON_AddBoolToObject(o, "dot8_mixed_accelerated", d->accelerated_dot8_mixed);
     cJSON_AddBoolToObject(o, "float16", d->has_float16);
     cJSON_AddBoolToObject(o, "storage_16bit", d->has_storage16);
     cJSON_AddBoolToObject(o, "storage_8bit", d->has_storage8);
