@@ -169,10 +169,10 @@ static vklm_case_cost cost_down_and_combine(vklm_format format, const uint32_t *
 #define GROUPED(n, k, h, m, some, most)                                                            \
     {{1, n, k, h, m, 0}, 0}, {{some, n, k, h, m, 1}, 0}, {{most, n, k, h, m, 0}, 0}
 static const vklm_case_shape grouped_shapes[] = {
-    GROUPED(2, 1, 8, 8, 37, 256),
-    GROUPED(4, 1, 24, 40, 37, 256),
-    GROUPED(8, 2, 96, 160, 37, 256),
-    GROUPED(16, 4, 64, 104, 37, 256),
+    GROUPED(2, 1, 8, 8, 37, 512),
+    GROUPED(4, 1, 24, 40, 37, 512),
+    GROUPED(8, 2, 96, 160, 37, 512),
+    GROUPED(16, 4, 64, 104, 37, 512),
     GROUPED(3, 2, 256, 512, 5, 9),
     GROUPED(3, 2, 5120, 32, 5, 9),
     GROUPED(3, 2, 32, 13824, 5, 9),
