@@ -180,8 +180,8 @@ static const vklm_case_shape grouped_shapes[] = {
     {{32, 2, 1, 5120, 13824, 1}, VKLM_CASE_8X13B},
 };
 static const vklm_case_shape grouped_dot8_shapes[] = {
-    GROUPED(2, 1, 64, 64, 37, 256),
-    GROUPED(8, 2, 256, 512, 37, 200),
+    GROUPED(2, 1, 64, 64, 37, 512),
+    GROUPED(8, 2, 256, 512, 37, 500),
     GROUPED(3, 2, 5120, 64, 5, 9),
     GROUPED(3, 2, 64, 13824, 5, 9),
     {{32, 2, 1, 5120, 13824, 1}, VKLM_CASE_8X13B},
