@@ -159,7 +159,8 @@ check_bounds() {
     export VK_LAYER_ENABLES=VK_VALIDATION_FEATURE_ENABLE_GPU_ASSISTED_EXT
     LD_LIBRARY_PATH=$libs VKLM_TEST_GPU_ASSISTED=1 "$build/$row/tests/test_kernels_bounds" 2>&1 |
         grep -q 'Passing: 1' || fail "GPU-assisted validation does not see a read past the end"
-    "$with" "$build/vkbench" check --validation --report "$build/drivers/$row.json" ||
+    # Without f32 and bf16, for time's sake.
+    "$with" "$build/vkbench" check --validation --formats f16,q8,q4 --report "$build/drivers/$row.json" ||
         fail "GPU-assisted validation: see $build/drivers/$row.json"
     [ "$("$with" "$build/vklm" $answer --self-test never --validation)" = "$want" ] ||
         fail "GPU-assisted validation: the demo model"

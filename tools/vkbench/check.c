@@ -82,6 +82,13 @@ static vklm_status check_injection(const vklm_bench *b, const vklm_case_family *
     return vklm_fail(VKLM_NOT_FOUND, "no kernel '%s'", b->options.inject);
 }
 
+static bool wanted(const vklm_bench *b, const vklm_case_family *family, vklm_format format,
+                   unsigned mask)
+{
+    return vklm_bench_takes_kernel(b, family->name, vklm_case_tier(family), mask) &&
+           (!family->formats || !b->options.formats || b->options.formats >> format & 1);
+}
+
 vklm_status vklm_bench_check(vklm_bench *b, bool *out_right)
 {
     unsigned masks[3];
@@ -93,11 +100,9 @@ vklm_status vklm_bench_check(vklm_bench *b, bool *out_right)
         if (n_tiers > 1)
             status = vklm_bench_reopen(b, masks[t], false);
         for (size_t f = 0; f < n && status == VKLM_OK; f++)
-            for (int format = 0; format < VKLM_FORMAT_COUNT && status == VKLM_OK &&
-                                 vklm_bench_takes_kernel(b, families[f]->name,
-                                                         vklm_case_tier(families[f]), masks[t]);
-                 format++)
-                status = run_line(b, families[f], (vklm_format)format, masks[t], out_right);
+            for (int format = 0; format < VKLM_FORMAT_COUNT && status == VKLM_OK; format++)
+                if (wanted(b, families[f], (vklm_format)format, masks[t]))
+                    status = run_line(b, families[f], (vklm_format)format, masks[t], out_right);
     }
     if (vklm_gpu_instance_messages(b->instance)) {
         *out_right = false;

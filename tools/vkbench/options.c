@@ -20,7 +20,7 @@ const char vklm_bench_options_help[] =
     "  --svg FILE          draws the roofline and the bandwidth curve\n"
     "  --compare OLD.json  judges every number by an earlier report; exit status 1 when one is "
     "worse\n"
-    "  --formats F,...     ops: weight formats\n"
+    "  --formats F,...     ops, check: weight formats\n"
     "  --models M,...      ops: 1.8b, 13b, 8x13b\n"
     "  --kernels K,...     ops, check, compile: only kernels whose names begin so\n"
     "  --preset P          model: llm-jp-3.1-1.8b (the default), llm-jp-3.1-13b, llm-jp-3.1-8x13b\n"
