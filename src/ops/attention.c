@@ -83,14 +83,29 @@ static bool check_loops(vklm_gpu_cmd *cmd, const vklm_gpu_caps *caps, vklm_tune_
     return false;
 }
 
+static void record_coop(vklm_gpu_cmd *cmd, const vklm_op_attention_prefill *op,
+                        const struct vklm_args_attention_prefill *args, const vklm_tune_coop *t)
+{
+    vklm_gpu_cmd_dispatch(
+        cmd, &(vklm_gpu_dispatch){
+                 .label = "attention",
+                 .shader = t->shader,
+                 .constants = {t->lanes, 0, t->tile_tokens, op->head_dim, t->tile_rows, [7] = t->m,
+                               t->n, t->k, t->subgroups_tokens, t->subgroups_rows},
+                 .smallest_subgroups = true,
+                 .args = args,
+                 .args_bytes = sizeof *args,
+                 .groups = {(op->n_tokens + t->tile_tokens - 1) / t->tile_tokens, op->n_heads},
+                 .reads = {op->qkv, op->k, op->v},
+                 .writes = {op->y},
+             });
+}
+
 void vklm_op_attention_prefill_record(vklm_gpu_cmd *cmd, const vklm_op_attention_prefill *op)
 {
     if (!check_heads(cmd, op->n_heads, op->n_kv_heads, op->head_dim, op->kv_q8))
         return;
     const vklm_gpu_caps *caps = vklm_gpu_device_caps(vklm_gpu_cmd_device(cmd));
-    vklm_tune_prefill_tile tile = vklm_tune_attention_prefill(caps, op->head_dim);
-    if (!check_loops(cmd, caps, tile, op))
-        return;
     struct vklm_args_attention_prefill args = {
         .qkv = vklm_gpu_view_address(op->qkv),
         .k = vklm_gpu_view_address(op->k),
@@ -103,6 +118,15 @@ void vklm_op_attention_prefill_record(vklm_gpu_cmd *cmd, const vklm_op_attention
         .n_ctx = op->n_ctx,
         .scale = 1 / sqrtf((float)op->head_dim),
     };
+    vklm_tune_coop coop =
+        vklm_tune_attention_prefill_coop(caps, op->head_dim, op->n_heads, op->n_tokens, op->kv_q8);
+    if (coop.shader) {
+        record_coop(cmd, op, &args, &coop);
+        return;
+    }
+    vklm_tune_prefill_tile tile = vklm_tune_attention_prefill(caps, op->head_dim);
+    if (!check_loops(cmd, caps, tile, op))
+        return;
     vklm_gpu_cmd_dispatch(
         cmd, &(vklm_gpu_dispatch){
                  .label = "attention",

@@ -218,3 +218,46 @@ vklm_tune_coop vklm_tune_expert_matmul_coop(const vklm_gpu_caps *caps, vklm_form
     t.shader = shaders[format];
     return t;
 }
+
+uint32_t vklm_tune_prefill_coop_shared(const vklm_tune_coop *t, uint32_t head_dim)
+{
+    const uint32_t queries = t->tile_tokens, keys = t->tile_rows, row = head_dim / 4 + 2;
+    const uint32_t by_keys = keys * row, by_columns = head_dim * (keys / 4 + 2);
+    const uint32_t scores = queries * (keys / 4 + 1),
+                   space = t->subgroups_tokens * t->subgroups_rows * t->m * t->n / 4;
+    return 8 * (queries * row + (by_keys > by_columns ? by_keys : by_columns)) +
+           16 * (scores > space ? scores : space) + 8 * queries * (keys / 4 + 2) +
+           4 * queries * t->n + 4 * t->lanes + 8;
+}
+
+vklm_tune_coop vklm_tune_attention_prefill_coop(const vklm_gpu_caps *caps, uint32_t head_dim,
+                                                uint32_t n_heads, uint32_t n_tokens, bool kv_q8)
+{
+    // A lane keeps queries * head_dim / lanes elements of the result: more than 32 would spill, as
+    // in a matrix product. Large tiles where there are enough of them to fill a GPU.
+    static const vklm_tune_prefill_tile tiles[] = {
+        {256, 64, 32}, {128, 32, 32}, {128, 16, 32}, {64, 16, 16}};
+    enum { N_TILES = sizeof tiles / sizeof *tiles };
+    const vklm_coop_shape *shape = vklm_gpu_caps_coop_shape(caps);
+    if (!(caps->tiers & VKLM_TIER_COOP) || n_tokens < COOP_TOKENS || head_dim % shape->n != 0 ||
+        head_dim % shape->k != 0)
+        return (vklm_tune_coop){0};
+    for (size_t i = (uint64_t)n_heads * (n_tokens / tiles[0].queries) < 128; i < N_TILES; i++) {
+        const uint32_t subgroups = tiles[i].lanes / caps->min_subgroup_size,
+                       rows = tiles[i].queries / shape->m;
+        vklm_tune_coop t = {.shader =
+                                kv_q8 ? "attention_prefill_coop_kvq8" : "attention_prefill_coop",
+                            .lanes = tiles[i].lanes,
+                            .tile_tokens = tiles[i].queries,
+                            .tile_rows = tiles[i].keys,
+                            .m = shape->m,
+                            .n = shape->n,
+                            .k = shape->k,
+                            .subgroups_tokens = rows < subgroups ? rows : subgroups};
+        t.subgroups_rows = subgroups / t.subgroups_tokens;
+        if (vklm_tune_prefill_coop_shared(&t, head_dim) <= caps->max_shared_bytes &&
+            (i == N_TILES - 1 || t.tile_tokens * head_dim <= 32 * t.lanes))
+            return t;
+    }
+    return (vklm_tune_coop){0};
+}

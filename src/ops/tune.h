@@ -63,12 +63,12 @@ vklm_tune_tile vklm_tune_expert_matmul(const vklm_gpu_caps *caps);
 vklm_tune_tile vklm_tune_matmul_dot8(const vklm_gpu_caps *caps);
 bool vklm_tune_prompt_dot8(const vklm_gpu_caps *caps, vklm_format format, uint32_t n_cols);
 
-// The coop tier's matmul, dense or of grouped experts. Constants with these ids, the others are the
-// kernel's own.
+// The coop tier's kernels: matmul, dense or of grouped experts, and attention_prefill. Constants
+// with these ids, the others are the kernel's own.
 typedef struct {
     const char *shader;                        // NULL: the base tier's kernel
     uint32_t lanes;                            // 0
-    uint32_t tile_tokens, tile_rows;           // 2, 3
+    uint32_t tile_tokens, tile_rows;           // 2, 3; of attention queries and keys: 2, 4
     uint32_t m, n, k;                          // 7, 8, 9: the device's matrices
     uint32_t subgroups_tokens, subgroups_rows; // 10, 11
 } vklm_tune_coop;
@@ -82,9 +82,12 @@ typedef struct {
     uint32_t lanes, queries, keys;
 } vklm_tune_prefill_tile;
 vklm_tune_prefill_tile vklm_tune_attention_prefill(const vklm_gpu_caps *caps, uint32_t head_dim);
+vklm_tune_coop vklm_tune_attention_prefill_coop(const vklm_gpu_caps *caps, uint32_t head_dim,
+                                                uint32_t n_heads, uint32_t n_tokens, bool kv_q8);
 
 // Bytes of shared memory, as the shaders declare them.
 uint32_t vklm_tune_prefill_shared(vklm_tune_prefill_tile tile, uint32_t head_dim);
+uint32_t vklm_tune_prefill_coop_shared(const vklm_tune_coop *tile, uint32_t head_dim);
 uint32_t vklm_tune_matmul_shared(const vklm_tuning *tuning);
 uint32_t vklm_tune_dot8_shared(vklm_tune_tile tile);
 

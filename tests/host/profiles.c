@@ -168,6 +168,33 @@ static vklm_gpu_caps device_of(const profile *p)
     return c;
 }
 
+// The coop tier's attention: its matrices divide the tile among full subgroups.
+static void check_coop(const char *name, const vklm_gpu_caps *c, uint32_t head_dim)
+{
+    static const uint32_t heads[] = {2, 40}, tokens[] = {8, 256};
+    for (size_t i = 0; i < 4; i++) {
+        vklm_tune_coop t =
+            vklm_tune_attention_prefill_coop(c, head_dim, heads[i / 2], tokens[i % 2], false);
+        bool divides = head_dim % 16 == 0; // of the matrices here 16 is the longest side
+        if (c->tiers & VKLM_TIER_COOP && divides)
+            cr_expect(t.shader, "%s: heads of %u", name, head_dim);
+        if (!(c->tiers & VKLM_TIER_COOP))
+            cr_expect(!t.shader, "%s: heads of %u", name, head_dim);
+        if (!t.shader)
+            continue;
+        cr_expect(vklm_tune_prefill_coop_shared(&t, head_dim) <= c->max_shared_bytes,
+                  "%s: heads of %u", name, head_dim);
+        cr_expect(t.lanes <= c->max_workgroup_invocations);
+        cr_expect_eq(t.subgroups_tokens * t.subgroups_rows * c->min_subgroup_size, t.lanes);
+        cr_expect_eq(t.tile_tokens % (t.m * t.subgroups_tokens), 0);
+        cr_expect(head_dim % t.n == 0 && head_dim % t.k == 0);
+        cr_expect(t.tile_rows % t.n == 0 && t.tile_rows % t.k == 0);
+        const uint32_t share = t.lanes / t.tile_tokens;
+        cr_expect(share <= c->min_subgroup_size && share <= t.tile_rows / 4 &&
+                  (share & (share - 1)) == 0);
+    }
+}
+
 // All that tune.c decides, against the limits of the device.
 static void check_tuning(const char *name, const vklm_gpu_caps *c)
 {
@@ -189,6 +216,7 @@ static void check_tuning(const char *name, const vklm_gpu_caps *c)
                   d);
         cr_expect(d % (tile.lanes / tile.queries) == 0, "%s: heads of %u", name, d);
         cr_expect(tile.lanes <= c->max_workgroup_invocations);
+        check_coop(name, c, d);
     }
     // 99,584 ids of the LLM-jp vocabulary: the widest matrix, in two dimensions of workgroups.
     uint32_t groups = (99584 + t.matvec_rows - 1) / t.matvec_rows;

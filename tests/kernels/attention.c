@@ -8,6 +8,7 @@
 #include "kernels/input8.h"
 #include "ops/attention.h"
 #include "ops/rope_kv.h"
+#include "ops/tune.h"
 #include "ref/ops.h"
 
 typedef struct {
@@ -28,11 +29,31 @@ static vklm_gpu_view random_cache(vklm_lab *lab, uint64_t seed, heads s, vklm_fo
     return w.data;
 }
 
+// Random ones; and ones whose scores f16 can hold.
+typedef enum {
+    QUERIES_RANDOM,
+    QUERIES_ZERO,  // all positions weigh the same
+    QUERIES_LARGE, // one element beyond f16's range; head sizes that are powers of four
+} query_kind;
+
+// How errors grow, in units of 2^-24.
+typedef struct {
+    double score;    // of a score, for each |scale| |q| |k|
+    double position; // of the result, for each position,
+    double rest;     // and what does not depend on their number
+} error_bound;
+
+// f32 sums.
+static error_bound base_bound(uint32_t head_dim, double factor)
+{
+    return (error_bound){factor * (head_dim / 4 + 4), factor / 4, factor * 32};
+}
+
 // y of one query head over `length` positions, and the size of its error: an error e of a score
 // changes its weight by a factor exp(e); scores are sums of head_dim terms, all of at most |scale|
 // |q| |k|.
 static void reference(const double *q, const double *k, const double *v, heads s, uint32_t head,
-                      uint32_t length, double *y, double *size)
+                      uint32_t length, error_bound bound, double *y, double *size)
 {
     const size_t d = s.head_dim;
     size_t kv = (size_t)(head / (s.n_heads / s.n_kv_heads)) * s.n_ctx * d;
@@ -47,7 +68,8 @@ static void reference(const double *q, const double *k, const double *v, heads s
         score_size = fmax(score_size, sum);
     }
     for (size_t i = 0; i < d; i++) // 2: both the numerator and the denominator carry it
-        size[i] = largest * 2 * (score_size * (double)(d / 4 + 4) + (double)length / 4 + 32);
+        size[i] =
+            largest * 2 * (score_size * bound.score + (double)length * bound.position + bound.rest);
 }
 
 static void record_decode(vklm_gpu_cmd *cmd, const void *op)
@@ -85,8 +107,8 @@ static void check_decode(vklm_lab *lab, vklm_format format, heads s, uint32_t le
     for (size_t i = 0; i < n; i++)
         qd[i] = (double)q[i];
     for (uint32_t h = 0; h < s.n_heads; h++)
-        reference(qd + h * s.head_dim, k, v, s, h, length, y + h * s.head_dim,
-                  size + h * s.head_dim);
+        reference(qd + h * s.head_dim, k, v, s, h, length, base_bound(s.head_dim, 1),
+                  y + h * s.head_dim, size + h * s.head_dim);
     char what[96];
     snprintf(what, sizeof what, "decode %s %u/%u heads of %u, %u positions",
              vklm_format_name(format), s.n_heads, s.n_kv_heads, s.head_dim, length);
@@ -196,15 +218,56 @@ static void record_prefill(vklm_gpu_cmd *cmd, const void *op)
     vklm_op_attention_prefill_record(cmd, op);
 }
 
-static void check_prefill(vklm_lab *lab, vklm_format format, heads s, uint32_t position,
-                          uint32_t n_tokens)
+// The coop tier rounds q, weights, and what q8 stands for, to f16, in a direction that Vulkan
+// leaves open: each is off by at most 2^-10 of itself, a weight by 2^-24 where that is more. A
+// matrix unit may cut off sums where it should round: 2^-23 of the sum of magnitudes for each
+// addition. Where queries are exact, so are scores but for the last multiplication and the
+// exponential's argument.
+static error_bound coop_bound(uint32_t head_dim, vklm_format format, query_kind queries)
 {
+    const double f16 = 0x1p14, q8 = format == VKLM_FORMAT_Q8 ? f16 : 0;
+    const bool exact = queries != QUERIES_RANDOM;
+    return (error_bound){q8 + (exact ? 8 : f16 + 2 * (head_dim + 4)), 4,
+                         q8 + (queries == QUERIES_ZERO ? 64 : f16 + 64)};
+}
+
+static error_bound prefill_bound(vklm_lab *lab, vklm_format format,
+                                 const vklm_op_attention_prefill *op, query_kind queries)
+{
+    const vklm_gpu_caps *caps = vklm_gpu_device_caps(vklm_lab_device(lab));
+    if (vklm_tune_attention_prefill_coop(caps, op->head_dim, op->n_heads, op->n_tokens, op->kv_q8)
+            .shader)
+        return coop_bound(op->head_dim, format, queries);
+    // The running maximum rescales what was summed before: a rounding or two per tile of keys.
+    return base_bound(op->head_dim, 2);
+}
+
+// [n_tokens, row] of the qkv buffer.
+static float *make_queries(query_kind queries, heads s, uint32_t n_tokens, size_t row,
+                           uint64_t seed)
+{
+    float *qkv = malloc(n_tokens * row * sizeof *qkv);
+    vklm_lab_random(seed, qkv, n_tokens * row);
+    for (size_t i = 0; i < n_tokens * (size_t)s.n_heads; i++) {
+        float *q = qkv + i / s.n_heads * row + i % s.n_heads * s.head_dim;
+        for (size_t k = 0; k < s.head_dim && queries != QUERIES_RANDOM; k++)
+            q[k] = 0;
+        if (queries == QUERIES_LARGE)
+            q[i * 7 % s.head_dim] = i % 3 ? 0x1p17f : -0x1p17f;
+    }
+    return qkv;
+}
+
+static void check_prefill(vklm_lab *lab, vklm_format format, const uint32_t *dims,
+                          query_kind queries)
+{
+    const heads s = {dims[0], dims[1], dims[2], dims[3]};
+    const uint32_t position = dims[4], n_tokens = dims[5];
     const size_t row = (size_t)(s.n_heads + 2 * s.n_kv_heads) * s.head_dim, d = s.head_dim;
     const size_t n = (size_t)n_tokens * s.n_heads * d;
     double *k, *v, *y = malloc(n * sizeof *y), *size = malloc(n * sizeof *size),
                    *qd = malloc(d * sizeof *qd);
-    float *qkv = malloc(n_tokens * row * sizeof *qkv);
-    vklm_lab_random(position + n_tokens, qkv, n_tokens * row);
+    float *qkv = make_queries(queries, s, n_tokens, row, position + n_tokens);
     vklm_op_attention_prefill op = {
         .qkv = vklm_lab_input(lab, qkv, n_tokens * row * sizeof *qkv),
         .k = random_cache(lab, 3, s, format, &k),
@@ -218,26 +281,37 @@ static void check_prefill(vklm_lab *lab, vklm_format format, heads s, uint32_t p
         .n_ctx = s.n_ctx,
         .kv_q8 = format == VKLM_FORMAT_Q8,
     };
+    const error_bound bound = prefill_bound(lab, format, &op, queries);
     vklm_lab_run(lab, record_prefill, &op);
     for (uint32_t t = 0; t < n_tokens; t++)
         for (uint32_t h = 0; h < s.n_heads; h++) {
             for (size_t i = 0; i < d; i++)
                 qd[i] = (double)qkv[t * row + h * d + i];
             size_t at = (t * s.n_heads + h) * d;
-            reference(qd, k, v, s, h, position + t + 1, y + at, size + at);
+            reference(qd, k, v, s, h, position + t + 1, bound, y + at, size + at);
         }
-    // The running maximum rescales what was summed before: a rounding or two per tile of keys.
     char what[96];
-    snprintf(what, sizeof what, "prefill %s %u/%u heads of %u, %u tokens at %u",
-             vklm_format_name(format), s.n_heads, s.n_kv_heads, s.head_dim, n_tokens, position);
-    vklm_lab_check(what, vklm_lab_read(lab, op.y), y, size, n, 2);
+    snprintf(what, sizeof what, "prefill %s %u/%u heads of %u, %u tokens at %u, queries %d",
+             vklm_format_name(format), s.n_heads, s.n_kv_heads, s.head_dim, n_tokens, position,
+             (int)queries);
+    vklm_lab_check(what, vklm_lab_read(lab, op.y), y, size, n, 1);
     free(k), free(v), free(y), free(size), free(qd), free(qkv);
     vklm_lab_finish_case(lab, record_prefill, &op);
 }
 
 static void run_prefill(vklm_lab *lab, vklm_format format, const uint32_t *n)
 {
-    check_prefill(lab, format, (heads){n[0], n[1], n[2], n[3]}, n[4], n[5]);
+    check_prefill(lab, format, n, QUERIES_RANDOM);
+}
+
+static void run_zero_queries(vklm_lab *lab, vklm_format format, const uint32_t *n)
+{
+    check_prefill(lab, format, n, QUERIES_ZERO);
+}
+
+static void run_large_queries(vklm_lab *lab, vklm_format format, const uint32_t *n)
+{
+    check_prefill(lab, format, n, QUERIES_LARGE);
 }
 
 // Token t sees position + t + 1 positions.
@@ -277,6 +351,58 @@ const vklm_case_family vklm_case_attention_prefill = {
     .shapes = prefill_shapes,
     .n_shapes = sizeof prefill_shapes / sizeof *prefill_shapes,
     .run = run_prefill,
+    .cost = cost_prefill,
+    .columns = vklm_case_third,
+};
+
+// Chunks that begin anywhere, edges of tiles; heads that the device's matrices do not divide are
+// left to the base tier.
+const vklm_case_family vklm_case_attention_prefill_coop = {
+    .name = "attention.prefill.coop",
+    .dims = {"heads", "kv heads", "head size", "context", "position", "tokens"},
+    .formats = true,
+    .cache = true,
+    .tier = VKLM_TIER_COOP,
+    .shapes = prefill_shapes,
+    .n_shapes = sizeof prefill_shapes / sizeof *prefill_shapes,
+    .run = run_prefill,
+    .cost = cost_prefill,
+    .columns = vklm_case_third,
+};
+
+// What is left out or counted twice shows where all positions weigh the same.
+static const vklm_case_shape prefill_exact_shapes[] = {
+    {{2, 2, 64, 100, 0, 33}, 0},    {{2, 2, 64, 100, 31, 17}, 0}, {{4, 2, 32, 150, 63, 80}, 0},
+    {{3, 1, 80, 70, 5, 19}, 0},     {{2, 2, 96, 70, 32, 32}, 0},  {{2, 2, 128, 300, 0, 128}, 0},
+    {{2, 1, 128, 300, 250, 50}, 0}, {{2, 1, 256, 60, 15, 33}, 0},
+};
+
+const vklm_case_family vklm_case_attention_prefill_coop_exact = {
+    .name = "attention.prefill.coop.exact",
+    .dims = {"heads", "kv heads", "head size", "context", "position", "tokens"},
+    .formats = true,
+    .cache = true,
+    .tier = VKLM_TIER_COOP,
+    .shapes = prefill_exact_shapes,
+    .n_shapes = sizeof prefill_exact_shapes / sizeof *prefill_exact_shapes,
+    .run = run_zero_queries,
+    .cost = cost_prefill,
+    .columns = vklm_case_third,
+};
+
+static const vklm_case_shape prefill_large_shapes[] = {
+    {{2, 2, 64, 100, 0, 33}, 0}, {{2, 1, 64, 100, 31, 17}, 0}, {{1, 1, 256, 60, 15, 33}, 0}};
+
+const vklm_case_family vklm_case_attention_prefill_coop_large = {
+    .name = "attention.prefill.coop.large",
+    .dims = {"heads", "kv heads", "head size", "context", "position", "tokens"},
+    .formats = true,
+    .cache = true,
+    .format_mask = 1 << VKLM_FORMAT_F16,
+    .tier = VKLM_TIER_COOP,
+    .shapes = prefill_large_shapes,
+    .n_shapes = sizeof prefill_large_shapes / sizeof *prefill_large_shapes,
+    .run = run_large_queries,
     .cost = cost_prefill,
     .columns = vklm_case_third,
 };

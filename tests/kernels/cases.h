@@ -69,17 +69,18 @@ uint32_t vklm_case_third(const uint32_t *n);
 uint32_t vklm_case_fourth(const uint32_t *n);
 
 extern const vklm_case_family vklm_case_attention_decode, vklm_case_attention_decode_dot8,
-    vklm_case_attention_prefill, vklm_case_column_squares, vklm_case_embed, vklm_case_embed_dot8,
-    vklm_case_expert_coop, vklm_case_expert_coop_down, vklm_case_expert_coop_down_exact,
-    vklm_case_expert_coop_exact, vklm_case_expert_down, vklm_case_expert_down_dot8,
-    vklm_case_expert_group, vklm_case_expert_matmul, vklm_case_expert_matmul_dot8,
-    vklm_case_expert_matmul_down, vklm_case_expert_matmul_down_dot8, vklm_case_input8_rows,
-    vklm_case_matmul_dot8, vklm_case_expert_swiglu, vklm_case_expert_swiglu_dot8, vklm_case_matmul,
-    vklm_case_matmul_coop, vklm_case_matmul_coop_exact, vklm_case_matvec, vklm_case_matvec_columns,
-    vklm_case_matvec_dot8, vklm_case_matvec_qkv, vklm_case_matvec_qkv_dot8,
-    vklm_case_matvec_residual, vklm_case_matvec_residual_dot8, vklm_case_matvec_swiglu,
-    vklm_case_matvec_swiglu_dot8, vklm_case_rmsnorm, vklm_case_rope_kv, vklm_case_router,
-    vklm_case_router_decode, vklm_case_sample, vklm_case_sample_draw, vklm_case_sample_odd,
-    vklm_case_swiglu;
+    vklm_case_attention_prefill, vklm_case_attention_prefill_coop,
+    vklm_case_attention_prefill_coop_exact, vklm_case_attention_prefill_coop_large,
+    vklm_case_column_squares, vklm_case_embed, vklm_case_embed_dot8, vklm_case_expert_coop,
+    vklm_case_expert_coop_down, vklm_case_expert_coop_down_exact, vklm_case_expert_coop_exact,
+    vklm_case_expert_down, vklm_case_expert_down_dot8, vklm_case_expert_group,
+    vklm_case_expert_matmul, vklm_case_expert_matmul_dot8, vklm_case_expert_matmul_down,
+    vklm_case_expert_matmul_down_dot8, vklm_case_input8_rows, vklm_case_matmul_dot8,
+    vklm_case_expert_swiglu, vklm_case_expert_swiglu_dot8, vklm_case_matmul, vklm_case_matmul_coop,
+    vklm_case_matmul_coop_exact, vklm_case_matvec, vklm_case_matvec_columns, vklm_case_matvec_dot8,
+    vklm_case_matvec_qkv, vklm_case_matvec_qkv_dot8, vklm_case_matvec_residual,
+    vklm_case_matvec_residual_dot8, vklm_case_matvec_swiglu, vklm_case_matvec_swiglu_dot8,
+    vklm_case_rmsnorm, vklm_case_rope_kv, vklm_case_router, vklm_case_router_decode,
+    vklm_case_sample, vklm_case_sample_draw, vklm_case_sample_odd, vklm_case_swiglu;
 
 #endif
