@@ -32,7 +32,9 @@ uint32_t routing_capped(const vklm_lab *lab, uint32_t n_tokens)
 {
     const uint32_t most =
         vklm_tune_select(vklm_gpu_device_caps(vklm_lab_device(lab))).prefill_tokens;
-    return n_tokens <= most ? n_tokens : most - (512 - n_tokens);
+    if (n_tokens <= most)
+        return n_tokens;
+    return n_tokens + most > 512 ? n_tokens + most - 512 : most;
 }
 
 void experts_make(vklm_lab *lab, vklm_format format, experts_shape s, bool down, experts_case *out)

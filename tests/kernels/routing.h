@@ -22,7 +22,8 @@ struct vklm_args_route *routing_make(routing r);
 
 struct vklm_args_route routing_route(const float *words, size_t i);
 
-// Tables count tokens up to 512: a device with shorter chunks takes as many fewer.
+// Tables count tokens up to 512: a device with shorter chunks takes as many fewer, of
+// those in between as many as it can.
 uint32_t routing_capped(const vklm_lab *lab, uint32_t n_tokens);
 
 typedef struct {
