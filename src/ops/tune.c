@@ -238,9 +238,12 @@ vklm_tune_coop vklm_tune_attention_prefill_coop(const vklm_gpu_caps *caps, uint3
     static const vklm_tune_prefill_tile tiles[] = {
         {256, 64, 32}, {128, 32, 32}, {128, 16, 32}, {64, 16, 16}};
     enum { N_TILES = sizeof tiles / sizeof *tiles };
+    // Smaller heads have little to gain; for those of 8 GPU-assisted validation reports races of
+    // invocations that a subgroup barrier keeps apart.
+    enum { LEAST_HEAD = 32 };
     const vklm_coop_shape *shape = vklm_gpu_caps_coop_shape(caps);
-    if (!(caps->tiers & VKLM_TIER_COOP) || n_tokens < COOP_TOKENS || head_dim % shape->n != 0 ||
-        head_dim % shape->k != 0)
+    if (!(caps->tiers & VKLM_TIER_COOP) || n_tokens < COOP_TOKENS || head_dim < LEAST_HEAD ||
+        head_dim % shape->n != 0 || head_dim % shape->k != 0)
         return (vklm_tune_coop){0};
     for (size_t i = (uint64_t)n_heads * (n_tokens / tiles[0].queries) < 128; i < N_TILES; i++) {
         const uint32_t subgroups = tiles[i].lanes / caps->min_subgroup_size,
