@@ -174,7 +174,7 @@ static vklm_status build(vklm_gpu_device *device, vklm_gpu_pipeline *pipeline)
     VkPipelineCreateFlags flags = 0;
     if (device->statistics) {
         flags |= VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR;
-        if (vklm_gpu_pipeline_is_matvec(shader->name))
+        if (vklm_gpu_pipeline_is_matvec(shader->name) || vklm_gpu_pipeline_is_coop(shader->name))
             flags |= VK_PIPELINE_CREATE_CAPTURE_INTERNAL_REPRESENTATIONS_BIT_KHR;
     }
     VkComputePipelineCreateInfo info = {

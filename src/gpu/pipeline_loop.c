@@ -207,3 +207,13 @@ vklm_gpu_loop vklm_gpu_loop_find(const char *assembly)
     resolve(&l);
     return find(&l);
 }
+
+uint32_t vklm_gpu_matrix_instructions(const char *assembly)
+{
+    static const char *const names[] = {"v_wmma_", "dpas.", "hmma."};
+    uint32_t n = 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        for (const char *at = assembly; (at = strstr(at, names[i])); at += strlen(names[i]))
+            n++;
+    return n;
+}

@@ -15,4 +15,7 @@ typedef struct {
 // the one over the weights. Every instruction of its blocks counts, also what only some lanes take.
 vklm_gpu_loop vklm_gpu_loop_find(const char *assembly);
 
+// Instructions of matrix units: v_wmma (AMD), dpas (Intel), hmma (NVIDIA).
+uint32_t vklm_gpu_matrix_instructions(const char *assembly);
+
 #endif

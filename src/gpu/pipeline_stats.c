@@ -18,6 +18,11 @@ bool vklm_gpu_pipeline_is_matvec(const char *shader)
            begins(shader, "expert_swiglu_") || begins(shader, "expert_down_");
 }
 
+bool vklm_gpu_pipeline_is_coop(const char *shader)
+{
+    return strstr(shader, "_coop") && !begins(shader, "bench_");
+}
+
 size_t vklm_gpu_pipeline_count(const vklm_gpu_device *device)
 {
     return device->pipelines.n;
@@ -63,8 +68,8 @@ static vklm_status read_executable(vklm_gpu_device *device, VkPipeline pipeline,
 
 enum { MAX_TEXTS = 8 };
 
-static vklm_status read_loop(vklm_gpu_device *device, VkPipeline pipeline, uint32_t index,
-                             vklm_gpu_loop *out_loop)
+static vklm_status read_assembly(vklm_gpu_device *device, VkPipeline pipeline, uint32_t index,
+                                 vklm_gpu_executable *out)
 {
     VkPipelineExecutableInfoKHR info = {
         .sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_INFO_KHR,
@@ -84,8 +89,11 @@ static vklm_status read_loop(vklm_gpu_device *device, VkPipeline pipeline, uint3
     if (result >= 0 && memory)
         result = vkGetPipelineExecutableInternalRepresentationsKHR(device->vk, &info, &n, texts);
     for (uint32_t i = 0; result >= 0 && memory && i < n; i++)
-        if (texts[i].isText && strstr(texts[i].name, "ssembly"))
-            *out_loop = vklm_gpu_loop_find(texts[i].pData);
+        if (texts[i].isText && strstr(texts[i].name, "ssembly") && *(const char *)texts[i].pData) {
+            out->assembly = true;
+            out->loop = vklm_gpu_loop_find(texts[i].pData);
+            out->matrix_instructions = vklm_gpu_matrix_instructions(texts[i].pData);
+        }
     for (uint32_t i = 0; i < MAX_TEXTS; i++)
         free(texts[i].pData);
     if (!memory)
@@ -118,8 +126,9 @@ vklm_status vklm_gpu_pipeline_stats_read(vklm_gpu_device *device, size_t index,
         snprintf(e->name, sizeof e->name, "%.63s", executables[i].name);
         e->subgroup_size = executables[i].subgroupSize;
         status = read_executable(device, pipeline->vk, i, e);
-        if (status == VKLM_OK && vklm_gpu_pipeline_is_matvec(pipeline->shader->name))
-            status = read_loop(device, pipeline->vk, i, &e->loop);
+        if (status == VKLM_OK && (vklm_gpu_pipeline_is_matvec(pipeline->shader->name) ||
+                                  vklm_gpu_pipeline_is_coop(pipeline->shader->name)))
+            status = read_assembly(device, pipeline->vk, i, e);
     }
     return status;
 }

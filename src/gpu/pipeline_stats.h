@@ -23,7 +23,9 @@ typedef struct {
     uint32_t subgroup_size; // 0 when the driver does not say
     uint32_t n;
     vklm_gpu_statistic list[VKLM_GPU_MAX_STATISTICS];
-    vklm_gpu_loop loop; // of a decode product, where the driver shows its assembly
+    vklm_gpu_loop loop;           // of a decode product, where the driver shows its assembly
+    bool assembly;                // it did
+    uint32_t matrix_instructions; // of the coop tier's kernels, in their assembly
 } vklm_gpu_executable;
 
 typedef struct {
@@ -33,9 +35,11 @@ typedef struct {
     vklm_gpu_executable executables[VKLM_GPU_MAX_EXECUTABLES];
 } vklm_gpu_pipeline_stats;
 
-// Whether a shader multiplies weights with one vector: those are built so that the driver shows
-// their assembly, which takes some drivers as long as compiling.
+// Whether a shader's assembly is of interest: it multiplies weights with one vector, or runs on
+// matrix units. Those are built so that the driver shows it, which takes some drivers as long as
+// compiling.
 bool vklm_gpu_pipeline_is_matvec(const char *shader);
+bool vklm_gpu_pipeline_is_coop(const char *shader);
 
 // How many pipelines the device has built so far.
 size_t vklm_gpu_pipeline_count(const vklm_gpu_device *device);

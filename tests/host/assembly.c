@@ -146,3 +146,22 @@ Test(assembly, nvk)
                                                         "} -> [1]\n",
            7, 4);
 }
+
+Test(assembly, matrix_instructions)
+{
+    static const struct {
+        const char *assembly;
+        uint32_t n;
+    } cases[] = {
+        {"", 0},
+        {"\tv_wmma_f32_16x16x16_f16 v[0:7], v[8:15], v[16:23], v[0:7] ; cc404000\n"
+         "\tv_mul_f32 v0, v1, v2 ; 10000501\n",
+         1},
+        {"dpas.8x8(16) g20<1>F g20<8,8,1>F g60<1,1,0>HF g40<1,1,0>HF { align1 1H };\n"
+         "dpas.8x8(16) g24<1>F g24<8,8,1>F g60<1,1,0>HF g44<1,1,0>HF { align1 1H };\n",
+         2},
+        {"hmma.m16n8k16.f32 r0..4 = r4..8 r8..10 r0..4\n", 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        cr_expect_eq(vklm_gpu_matrix_instructions(cases[i].assembly), cases[i].n, "case %zu", i);
+}

@@ -165,6 +165,7 @@ static void add_statistics(cJSON *row, const vklm_gpu_pipeline_stats *p)
 // Of all pipelines of the device.
 typedef struct {
     unsigned n, n_spilling;
+    unsigned n_coop, n_without_matrix;            // of those whose assembly is shown
     double registers, spills, scratch, occupancy; // most, sums, lowest
     char occupancy_is[96];                        // as the driver calls it
 } summary;
@@ -196,7 +197,13 @@ static void add_row(vklm_bench *b, const vklm_gpu_pipeline_stats *p, const char 
         cJSON_AddNumberToObject(row, "registers", registers);
         cJSON_AddNumberToObject(row, "occupancy", occupancy);
         cJSON_AddNumberToObject(row, "spilled", spills + scratch);
-        add_loop(row, p, e->loop);
+        if (vklm_gpu_pipeline_is_matvec(p->shader))
+            add_loop(row, p, e->loop);
+        if (vklm_gpu_pipeline_is_coop(p->shader) && e->assembly) {
+            cJSON_AddNumberToObject(row, "matrix_instructions", e->matrix_instructions);
+            total->n_coop++;
+            total->n_without_matrix += e->matrix_instructions == 0;
+        }
         total->registers = registers > total->registers ? registers : total->registers;
         total->occupancy =
             total->occupancy == 0 || occupancy < total->occupancy ? occupancy : total->occupancy;
@@ -276,7 +283,10 @@ vklm_status vklm_bench_compile(vklm_bench *b, bool *out_clean)
         }
     }
     add_summary(b, &total);
-    *out_clean = total.n_spilling == 0;
+    *out_clean = total.n_spilling == 0 && total.n_without_matrix == 0;
+    if (total.n_coop)
+        vklm_bench_warn(b, "%u of %u kernels for matrix units have their instructions",
+                        total.n_coop - total.n_without_matrix, total.n_coop);
     if (!vklm_gpu_instance_caps(b->instance, b->device_index)->pipeline_statistics)
         vklm_bench_warn(
             b, "the driver has no VK_KHR_pipeline_executable_properties: pipelines are built, "
