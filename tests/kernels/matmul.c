@@ -145,6 +145,15 @@ static const vklm_case_shape matmul_shapes[] = {
     {{256, 5120, 5120, 1}, VKLM_CASE_13B | VKLM_CASE_8X13B},
     {{256, 27648, 5120, 0}, VKLM_CASE_13B},
     {{256, 5120, 13824, 1}, VKLM_CASE_13B},
+    // Prompts as long as the context.
+    {{1, 6144, 2048, 0}, VKLM_CASE_1_8B},
+    {{512, 6144, 2048, 0}, VKLM_CASE_1_8B},
+    {{2048, 6144, 2048, 0}, VKLM_CASE_1_8B},
+    {{4096, 6144, 2048, 0}, VKLM_CASE_1_8B},
+    {{1, 15360, 5120, 0}, VKLM_CASE_13B | VKLM_CASE_8X13B},
+    {{512, 15360, 5120, 0}, VKLM_CASE_13B | VKLM_CASE_8X13B},
+    {{2048, 15360, 5120, 0}, VKLM_CASE_13B | VKLM_CASE_8X13B},
+    {{4096, 15360, 5120, 0}, VKLM_CASE_13B | VKLM_CASE_8X13B},
 };
 
 const vklm_case_family vklm_case_matmul = {
@@ -208,6 +217,15 @@ static const vklm_case_shape dot8_shapes[] = {
     {{32, 27648, 5120, 0}, VKLM_CASE_13B},
     {{256, 27648, 5120, 0}, VKLM_CASE_13B},
     {{256, 5120, 13824, 1}, VKLM_CASE_13B},
+    // Prompts as long as the context.
+    {{1, 6144, 2048, 0}, VKLM_CASE_1_8B},
+    {{512, 6144, 2048, 0}, VKLM_CASE_1_8B},
+    {{2048, 6144, 2048, 0}, VKLM_CASE_1_8B},
+    {{4096, 6144, 2048, 0}, VKLM_CASE_1_8B},
+    {{1, 15360, 5120, 0}, VKLM_CASE_13B | VKLM_CASE_8X13B},
+    {{512, 15360, 5120, 0}, VKLM_CASE_13B | VKLM_CASE_8X13B},
+    {{2048, 15360, 5120, 0}, VKLM_CASE_13B | VKLM_CASE_8X13B},
+    {{4096, 15360, 5120, 0}, VKLM_CASE_13B | VKLM_CASE_8X13B},
 };
 
 const vklm_case_family vklm_case_matmul_dot8 = {
