@@ -1,11 +1,12 @@
 #!/bin/sh
 # Fuzzes one target for a minute with libFuzzer under address and undefined-behaviour sanitizers, from its seed corpus.
 #
-#   tests/fuzz/run.sh BUILD_FOLDER TARGET [SECONDS]
+#   tests/fuzz/run.sh BUILD_FOLDER TARGET
 #
+# VKLM_FUZZ_SECONDS: another time than a minute.
 # What it finds lies in BUILD_FOLDER/found/ and can be replayed with fuzz_TARGET FILE of an ordinary build.
 cd "$(dirname "$0")/../.." || exit 2
-build=$1 target=$2 seconds=${3:-60}
+build=$1 target=$2 seconds=${VKLM_FUZZ_SECONDS:-60}
 echo 'int LLVMFuzzerTestOneInput(const char *d, long n) { return d && n ? 0 : 0; }' |
     clang -fsanitize=fuzzer -x c - -o /dev/null 2>/dev/null || {
     echo "skipped: no clang with libFuzzer"
