@@ -168,7 +168,7 @@ static int run(const char *command, vklm_bench *b, const cJSON *old)
     } else if (strcmp(command, "check") == 0) {
         status = vklm_bench_check(b, &right);
         section = "check";
-        what = "a kernel is wrong on this device";
+        what = "a kernel is wrong on this device, or the validation layer objects";
     } else if (strcmp(command, "compile") == 0) {
         status = vklm_bench_compile(b, &right);
         section = "pipelines";
