@@ -1,7 +1,7 @@
 // The tile under the dot8 tier's matmuls: x comes in rows of 8 bits (input8.glsl), products of 32 columns are summed as
 // integers, four at a time, and scaled once. A workgroup of 16 x 16 invocations owns TILE_T tokens x TILE_R rows of y;
 // invocation (i, j) owns R rows from R i on and T tokens from T j on.
-// Tiles of 64 columns pass through shared memory as they are packed: a word is four columns of a row, or of a token.
+// Tiles of 64 columns pass through shared memory as bytes: a word is four columns of a row, or of a token.
 // While one pair of tiles is multiplied the next is on its way to registers, and goes to the other half of the memory.
 //
 //   y[t, r] = sum over blocks of s_w (s_x sum q_w q_x) - m_w (s_x sum q_x)
