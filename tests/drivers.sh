@@ -152,11 +152,13 @@ check_coop() {
     cmake -S "$(dirname "$0")/.." -B "$build/$row" -G Ninja -DVKLM_DRIVERS= "-DCMAKE_EXE_LINKER_FLAGS=-Wl,\
 --dynamic-linker=$loader,--disable-new-dtags,-rpath,$libs,--allow-shlib-undefined" >"$log" &&
         ninja -C "$build/$row" test_kernels test_kernels_bounds test_kernels_coop_tiles \
-            test_model_prompt_tiers >>"$log" || fail "see $log"
+            test_model_prompt_tiers test_model_self_test >>"$log" || fail "see $log"
     export VK_DRIVER_FILES="$drivers/$row.json" VK_ICD_FILENAMES="$drivers/$row.json" VK_LAYER_PATH="$layers"
     LD_LIBRARY_PATH=$libs "$build/$row/tests/test_kernels" --filter 'kernels/coop' -j2 &&
         LD_LIBRARY_PATH=$libs "$build/$row/tests/test_kernels_coop_tiles" || fail "the coop tier's kernels"
     LD_LIBRARY_PATH=$libs "$build/$row/tests/test_model_prompt_tiers" || fail "the coop tier's prompts"
+    LD_LIBRARY_PATH=$libs "$build/$row/tests/test_model_self_test" --filter 'self_test_coop/*' -j2 ||
+        fail "wrong kernels of the coop tier"
 }
 
 # GPU-assisted validation: every address that a kernel reads or writes is checked against the buffers there are. The

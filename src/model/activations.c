@@ -143,8 +143,10 @@ vklm_status vklm_activations_bytes(const vklm_gpu_caps *caps, const vklm_arch *a
 }
 
 // The counters start at zero; every kernel that uses one leaves it so. The status word is zero
-// unless a router failed.
-static vklm_status clear_counters(vklm_gpu_device *device, const vklm_activations *a)
+// unless a router failed. The experts' numbers and all that says where their rows are, which are
+// written before they are read, start at zero too: on a device whose kernels do nothing answers are
+// wrong, and nothing is read or written at an address that nobody wrote.
+static vklm_status clear(vklm_gpu_device *device, const vklm_activations *a)
 {
     vklm_gpu_cmd *cmd;
     vklm_status status = vklm_gpu_cmd_create(device, NULL, &cmd);
@@ -154,8 +156,11 @@ static vklm_status clear_counters(vklm_gpu_device *device, const vklm_activation
     vklm_gpu_cmd_fill(cmd, "clear counters", a->counters, 0);
     vklm_gpu_cmd_fill(cmd, "clear list", a->list, 0);
     vklm_gpu_cmd_fill(cmd, "clear counters", a->kv_counters, 0);
-    if (a->status.buffer)
-        vklm_gpu_cmd_fill(cmd, "clear status", a->status, 0);
+    const vklm_gpu_view experts[] = {a->status,       a->routes,         a->groups.dispatch,
+                                     a->groups.tiles, a->groups.entries, a->groups.places};
+    for (size_t i = 0; i < sizeof experts / sizeof *experts; i++)
+        if (experts[i].buffer)
+            vklm_gpu_cmd_fill(cmd, "clear experts", experts[i], 0);
     if (a->mlp_counters.buffer)
         vklm_gpu_cmd_fill(cmd, "clear counters", a->mlp_counters, 0);
     status = vklm_gpu_cmd_end(cmd);
@@ -241,7 +246,7 @@ vklm_status vklm_activations_init(vklm_gpu_device *device, const vklm_arch *arch
             vklm_gpu_buffer_create(device, VKLM_GPU_MEMORY_READBACK,
                                    SAMPLED_SLOTS * sizeof(struct vklm_args_sampled), &out->sampled);
     if (status == VKLM_OK)
-        status = clear_counters(device, out);
+        status = clear(device, out);
     if (status != VKLM_OK)
         vklm_activations_finish(out);
     return status;
@@ -272,7 +277,7 @@ vklm_status vklm_activations_check_status(vklm_gpu_device *device, const vklm_ac
         memcpy(&bad, (const char *)vklm_gpu_buffer_map(a->readback) + a->logits.bytes, sizeof bad);
     if (bad == 0)
         return VKLM_OK;
-    vklm_status status = clear_counters(device, a);
+    vklm_status status = clear(device, a);
     if (status != VKLM_OK)
         return status;
     return vklm_fail(

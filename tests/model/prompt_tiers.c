@@ -40,18 +40,6 @@ typedef struct {
 static const tier_bounds COOP = {VKLM_TIER_COOP, 1e-3, 1e-2, 2e-2, 999};
 static const tier_bounds DOT8 = {VKLM_TIER_DOT8, 1.5e-2, 0.1, 0.1, 995};
 
-static void need_coop(void)
-{
-    vklm_device_info *devices;
-    size_t n;
-    if (vklm_device_list(&devices, &n) != VKLM_OK)
-        cr_skip_test("no Vulkan: %s", vklm_error_message());
-    bool has = n > 0 && devices[0].n_coop_shapes > 0;
-    vklm_free(devices);
-    if (!has)
-        cr_skip_test("the device has no cooperative matrices");
-}
-
 typedef struct {
     vklm_engine *engine;
     vklm_session *session;

@@ -22,9 +22,12 @@ enum { MOST_KERNELS = 64 };
 static struct {
     wrongness what;
     unsigned countdown; // from now on; 0: all are right
+    bool of_coop;       // only what is wrong of kernels for matrix units
     size_t bytes;       // of the code that was altered
     VkPipeline bound, seen[MOST_KERNELS];
     size_t n_seen;
+    const VkPhysicalDeviceMemoryProperties *memory;
+    PFN_vkAllocateMemory allocate;
     PFN_vkCreateShaderModule create;
     PFN_vkCmdBindPipeline bind;
     PFN_vkCmdDispatch run;
@@ -36,10 +39,19 @@ static bool count_down(void)
     return fault.countdown > 0 && --fault.countdown == 0;
 }
 
-// Sums become products, products sums, and so on.
+// Sums become products, products sums, and so on; a product of matrices doubles the sum that it
+// would be added to.
 static bool alter_sums(uint32_t *instruction)
 {
     const uint32_t op = *instruction & 0xFFFF, length = *instruction & 0xFFFF0000;
+    if (op == 4459) { // OpCooperativeMatrixMulAddKHR becomes OpFAdd of its last operand, and OpNop
+        const uint32_t n = length >> 16;
+        instruction[0] = 5u << 16 | 129;
+        instruction[3] = instruction[4] = instruction[5];
+        for (uint32_t i = 5; i < n; i++)
+            instruction[i] = 1u << 16;
+        return true;
+    }
     if (op == 129 || op == 133) // OpFAdd, OpFMul
         *instruction = length | (op == 129 ? 133 : 129);
     else if (op == 12 && instruction[4] == 50) // OpExtInst of GLSL.std.450: Fma becomes FMix
@@ -61,10 +73,20 @@ static bool alter_scales(uint32_t *instruction)
     return true;
 }
 
+static bool is_coop(const uint32_t *code, size_t n)
+{
+    for (size_t i = 5; i < n && code[i] == (2u << 16 | 17); i += 2) // OpCapability
+        if (code[i + 1] == 6022)                                    // CooperativeMatrixKHR
+            return true;
+    return false;
+}
+
 // False where there is nothing to change.
 static bool alter(uint32_t *code, size_t n)
 {
     bool changed = false;
+    if (fault.of_coop && !is_coop(code, n))
+        return false;
     for (size_t i = 5; i < n && code[i] >> 16; i += code[i] >> 16)
         changed |= fault.what == OTHER_SUMS ? alter_sums(code + i)
                                             : code[i] >> 16 == 4 && alter_scales(code + i);
@@ -117,14 +139,32 @@ static VKAPI_ATTR void VKAPI_CALL dispatch_indirect(VkCommandBuffer c, VkBuffer 
         fault.run_indirect(c, b, at);
 }
 
+// What no kernel wrote is no zero, nor the number of anything. (Where the host sees all memory.)
+static VKAPI_ATTR VkResult VKAPI_CALL allocate(VkDevice d, const VkMemoryAllocateInfo *info,
+                                               const VkAllocationCallbacks *a, VkDeviceMemory *out)
+{
+    void *bytes;
+    VkResult result = fault.allocate(d, info, a, out);
+    const VkMemoryPropertyFlags flags =
+        fault.memory->memoryTypes[info->memoryTypeIndex].propertyFlags;
+    if (result == VK_SUCCESS && flags & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT &&
+        vkMapMemory(d, *out, 0, VK_WHOLE_SIZE, 0, &bytes) == VK_SUCCESS) {
+        memset(bytes, 0xA5, info->allocationSize);
+        vkUnmapMemory(d, *out);
+    }
+    return result;
+}
+
 // volk loads the functions with each instance: this comes after an engine was opened.
-static void install(wrongness what)
+static void install(wrongness what, const vklm_gpu_device *device)
 {
     fault.what = what;
+    fault.memory = &device->memory;
     if (what == LEFT_OUT) {
         fault.bind = vkCmdBindPipeline, vkCmdBindPipeline = bind;
         fault.run = vkCmdDispatch, vkCmdDispatch = dispatch;
         fault.run_indirect = vkCmdDispatchIndirect, vkCmdDispatchIndirect = dispatch_indirect;
+        fault.allocate = vkAllocateMemory, vkAllocateMemory = allocate;
     } else {
         fault.create = vkCreateShaderModule, vkCreateShaderModule = create;
     }
@@ -184,7 +224,7 @@ static void sweep(const kernels *k, wrongness what, unsigned at_least)
     for (unsigned n = 1;; n += STRIDE) {
         if (!engine) {
             engine = open_engine(k);
-            install(what);
+            install(what, engine->device);
         }
         fault.countdown = n;
         fault.n_seen = 0;
@@ -229,6 +269,27 @@ Test(self_test, scales_that_are_3_per_cent_off_are_noticed)
     need_device();
     sweep(&dense8, OTHER_SCALES, 8);
     sweep(&experts4, OTHER_SCALES, 8);
+}
+
+// Of kernels for matrix units: products, dense and of experts, and attention.
+static const kernels dense_coop = {"demo-dense", VKLM_TIER_BASE | VKLM_TIER_COOP, VKLM_WEIGHTS_AUTO,
+                                   VKLM_KV_F16},
+                     experts_coop = {"demo-moe", VKLM_TIER_BASE | VKLM_TIER_COOP, VKLM_WEIGHTS_Q4,
+                                     VKLM_KV_Q8};
+
+Test(self_test_coop, every_wrong_kernel_is_noticed)
+{
+    need_coop();
+    fault.of_coop = true;
+    sweep(&dense_coop, OTHER_SUMS, 3);
+    sweep(&experts_coop, OTHER_SUMS, 5);
+}
+
+Test(self_test_coop, scales_that_are_3_per_cent_off_are_noticed)
+{
+    need_coop();
+    fault.of_coop = true;
+    sweep(&experts_coop, OTHER_SCALES, 5);
 }
 
 // A device whose upper tiers are said to exist: kernels fail with them, and are right without.
