@@ -9,6 +9,7 @@
 #include "model/decode_plan.h"
 #include "model/prefill.h"
 #include "model/self_test_weights.h"
+#include "ops/matmul.h"
 
 // A prompt, a few tokens more at once, some one by one, and the one that is drawn after them.
 enum { N_LONG = 37, N_SHORT = 5, N_PROMPT = N_LONG + N_SHORT };
@@ -255,23 +256,26 @@ static void check_scales(rig *r)
 // A part of the prompt, and the logits after its last two tokens.
 typedef struct {
     const rig *rig;
-    uint32_t position;
+    uint32_t position, n;
 } prompt_part;
 
 static vklm_status check_prompt(void *opaque, uint32_t first, uint32_t n, const float *logits)
 {
     const prompt_part *part = opaque;
     const rig *r = part->rig;
-    const bool coop = vklm_gpu_device_caps(r->device)->tiers & VKLM_TIER_COOP;
+    // Matrix units take prompts from the dot8 tier, but not a few tokens of dense models.
+    const bool coop = vklm_gpu_device_caps(r->device)->tiers & VKLM_TIER_COOP,
+               few = part->n <= VKLM_OP_MATMUL_FEW, dense = r->weights.host.arch.n_experts == 0;
+    const double bound = int8(r) && (!coop || (few && dense)) ? BOUND_INT8 : bound_of(r);
     for (uint32_t i = 0; i < n; i++)
-        check(r, "a prompt", logits + (size_t)i * r->n_vocab, part->position + first + i,
-              int8(r) && !coop ? BOUND_INT8 : bound_of(r));
+        check(r, few ? "a few tokens" : "a prompt", logits + (size_t)i * r->n_vocab,
+              part->position + first + i, bound);
     return VKLM_OK;
 }
 
 static vklm_status run_prompt(rig *r, uint32_t position, uint32_t n)
 {
-    prompt_part part = {.rig = r, .position = position};
+    prompt_part part = {.rig = r, .position = position, .n = n};
     uint32_t done;
     return vklm_prefill_run(
         &r->prefill, r->ids + position, n, position,

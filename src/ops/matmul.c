@@ -28,8 +28,9 @@ static void record_tiles(vklm_gpu_cmd *cmd, const vklm_op_matmul *op,
              });
 }
 
+// Of the base tier, or of the dot8 tier.
 static void record_columns(vklm_gpu_cmd *cmd, const vklm_op_matmul *op,
-                           const struct vklm_args_matmul *args)
+                           const struct vklm_args_matmul *args, vklm_gpu_view x, const char *shader)
 {
     const vklm_weight *w = op->weight;
     vklm_tuning tuning = vklm_tune_select(vklm_gpu_device_caps(vklm_gpu_cmd_device(cmd)));
@@ -39,13 +40,13 @@ static void record_columns(vklm_gpu_cmd *cmd, const vklm_op_matmul *op,
     vklm_gpu_cmd_dispatch(
         cmd, &(vklm_gpu_dispatch){
                  .label = op->label,
-                 .shader = vklm_tune_shader(VKLM_FAMILY_MATVEC_COLUMNS, w->format),
+                 .shader = shader,
                  .smallest_subgroups = tuning.matvec_smallest,
                  .constants = {tuning.matvec_lanes, 0, tuning.columns_rows, op->n_tokens, op->add},
                  .args = args,
                  .args_bytes = sizeof *args,
                  .groups = {ceil_div(workgroups, height), height},
-                 .reads = {w->data, op->x},
+                 .reads = {w->data, x},
                  .writes = {op->y},
              });
 }
@@ -69,12 +70,18 @@ static void record_coop(vklm_gpu_cmd *cmd, const vklm_op_matmul *op,
              });
 }
 
+static bool are_columns(uint32_t n_tokens, bool alone)
+{
+    return alone && n_tokens <= VKLM_OP_MATMUL_FEW;
+}
+
 bool vklm_op_matmul_takes8(const vklm_gpu_cmd *cmd, const vklm_weight *weight, uint32_t n_tokens,
                            bool alone)
 {
     const vklm_gpu_caps *caps = vklm_gpu_device_caps(vklm_gpu_cmd_device(cmd));
-    return !(alone && n_tokens <= VKLM_OP_MATMUL_FEW) &&
-           vklm_tune_prompt_dot8(caps, weight->format, weight->n_cols);
+    return are_columns(n_tokens, alone)
+               ? vklm_tune_dot8(caps, weight->format, weight->n_cols)
+               : vklm_tune_prompt_dot8(caps, weight->format, weight->n_cols);
 }
 
 void vklm_op_matmul_record(vklm_gpu_cmd *cmd, const vklm_op_matmul *op)
@@ -88,26 +95,27 @@ void vklm_op_matmul_record(vklm_gpu_cmd *cmd, const vklm_op_matmul *op)
     }
     struct vklm_args_matmul args = {
         .weight = vklm_gpu_view_address(w->data),
-        .x = vklm_gpu_view_address(op->x),
         .y = vklm_gpu_view_address(op->y),
         .n_rows = w->n_rows,
         .n_cols = w->n_cols,
         .n_tokens = op->n_tokens,
     };
-    if (op->alone && op->n_tokens <= VKLM_OP_MATMUL_FEW) {
-        record_columns(cmd, op, &args);
-        return;
-    }
     const vklm_gpu_caps *caps = vklm_gpu_device_caps(vklm_gpu_cmd_device(cmd));
-    vklm_tune_coop coop = vklm_tune_matmul_coop(caps, w->format, w->n_rows, op->n_tokens);
-    if (coop.shader) {
+    const bool columns = are_columns(op->n_tokens, op->alone),
+               dot8 = op->x8.buffer && vklm_op_matmul_takes8(cmd, w, op->n_tokens, op->alone);
+    const vklm_tune_coop coop =
+        columns ? (vklm_tune_coop){0}
+                : vklm_tune_matmul_coop(caps, w->format, w->n_rows, op->n_tokens);
+    const vklm_tune_tile tile = dot8 ? vklm_tune_matmul_dot8(caps) : vklm_tune_matmul(caps);
+    const vklm_family family = columns ? VKLM_FAMILY_MATVEC_COLUMNS : tile.family;
+    const char *shader =
+        dot8 ? vklm_tune_shader_dot8(family, w->format) : vklm_tune_shader(family, w->format);
+    const vklm_gpu_view x = dot8 ? op->x8 : op->x;
+    args.x = vklm_gpu_view_address(x);
+    if (columns)
+        record_columns(cmd, op, &args, x, shader);
+    else if (coop.shader)
         record_coop(cmd, op, &args, &coop);
-    } else if (op->x8.buffer && vklm_op_matmul_takes8(cmd, w, op->n_tokens, op->alone)) {
-        args.x = vklm_gpu_view_address(op->x8);
-        record_tiles(cmd, op, &args, vklm_tune_matmul_dot8(caps), op->x8,
-                     vklm_tune_shader_dot8(VKLM_FAMILY_MATMUL, w->format));
-    } else {
-        vklm_tune_tile tile = vklm_tune_matmul(caps);
-        record_tiles(cmd, op, &args, tile, op->x, vklm_tune_shader(tile.family, w->format));
-    }
+    else
+        record_tiles(cmd, op, &args, tile, x, shader);
 }

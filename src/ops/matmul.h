@@ -24,8 +24,8 @@ typedef struct {
 
 enum { VKLM_OP_MATMUL_FEW = 8 };
 
-// Whether the dot8 tier multiplies these tokens: the weights are packed, and there are neither
-// matrix units nor so few tokens that they are columns.
+// Whether the dot8 tier multiplies these tokens: the weights are packed, and there are no matrix
+// units, or so few tokens that they are columns.
 bool vklm_op_matmul_takes8(const vklm_gpu_cmd *cmd, const vklm_weight *weight, uint32_t n_tokens,
                            bool alone);
 

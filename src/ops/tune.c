@@ -35,6 +35,7 @@ const char *vklm_tune_shader_dot8(vklm_family family, vklm_format format)
         [VKLM_FAMILY_MATVEC_QKV_KVQ8] = {"matvec_qkv_kvq8_dot8_q8", "matvec_qkv_kvq8_dot8_q4"},
         [VKLM_FAMILY_MATVEC_SWIGLU] = {"matvec_swiglu_dot8_q8", "matvec_swiglu_dot8_q4"},
         [VKLM_FAMILY_MATVEC_RESIDUAL] = {"matvec_residual_dot8_q8", "matvec_residual_dot8_q4"},
+        [VKLM_FAMILY_MATVEC_COLUMNS] = {"matvec_columns_dot8_q8", "matvec_columns_dot8_q4"},
         [VKLM_FAMILY_MATMUL] = {"matmul_dot8_q8", "matmul_dot8_q4"},
         [VKLM_FAMILY_EXPERT_SWIGLU] = {"expert_swiglu_dot8_q8", "expert_swiglu_dot8_q4"},
         [VKLM_FAMILY_EXPERT_DOWN] = {"expert_down_dot8_q8", "expert_down_dot8_q4"},

@@ -24,6 +24,7 @@ const vklm_case_family *const *vklm_case_families(size_t *out_n)
         &vklm_case_matvec,
         &vklm_case_matvec_dot8,
         &vklm_case_matvec_columns,
+        &vklm_case_matvec_columns_dot8,
         &vklm_case_matmul,
         &vklm_case_matmul_dot8,
         &vklm_case_input8_rows,

@@ -77,10 +77,11 @@ extern const vklm_case_family vklm_case_attention_decode, vklm_case_attention_de
     vklm_case_expert_matmul, vklm_case_expert_matmul_dot8, vklm_case_expert_matmul_down,
     vklm_case_expert_matmul_down_dot8, vklm_case_input8_rows, vklm_case_matmul_dot8,
     vklm_case_expert_swiglu, vklm_case_expert_swiglu_dot8, vklm_case_matmul, vklm_case_matmul_coop,
-    vklm_case_matmul_coop_exact, vklm_case_matvec, vklm_case_matvec_columns, vklm_case_matvec_dot8,
-    vklm_case_matvec_qkv, vklm_case_matvec_qkv_dot8, vklm_case_matvec_residual,
-    vklm_case_matvec_residual_dot8, vklm_case_matvec_swiglu, vklm_case_matvec_swiglu_dot8,
-    vklm_case_rmsnorm, vklm_case_rope_kv, vklm_case_router, vklm_case_router_decode,
-    vklm_case_sample, vklm_case_sample_draw, vklm_case_sample_odd, vklm_case_swiglu;
+    vklm_case_matmul_coop_exact, vklm_case_matvec, vklm_case_matvec_columns,
+    vklm_case_matvec_columns_dot8, vklm_case_matvec_dot8, vklm_case_matvec_qkv,
+    vklm_case_matvec_qkv_dot8, vklm_case_matvec_residual, vklm_case_matvec_residual_dot8,
+    vklm_case_matvec_swiglu, vklm_case_matvec_swiglu_dot8, vklm_case_rmsnorm, vklm_case_rope_kv,
+    vklm_case_router, vklm_case_router_decode, vklm_case_sample, vklm_case_sample_draw,
+    vklm_case_sample_odd, vklm_case_swiglu;
 
 #endif

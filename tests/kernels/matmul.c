@@ -6,7 +6,6 @@
 
 #include "kernels/cases.h"
 #include "kernels/input8.h"
-#include "kernels/input8.h"
 #include "ops/column_squares.h"
 #include "ops/embed.h"
 #include "ops/input8.h"
@@ -20,8 +19,8 @@ static void record_matmul(vklm_gpu_cmd *cmd, const void *op)
     vklm_op_matmul_record(cmd, op);
 }
 
-// As tiles of a prompt, as columns of a matvec, as tiles with inputs in 8 bits.
-typedef enum { TILES, COLUMNS, DOT8 } way;
+// As tiles of a prompt, or as columns of a matvec; with inputs in 8 bits.
+typedef enum { TILES, COLUMNS, DOT8, COLUMNS_DOT8 } way;
 
 // A token's bits do not depend on how many are multiplied with it. `got` is overwritten.
 static void check_first_alone(vklm_lab *lab, const vklm_op_matmul *all, const float *got)
@@ -45,6 +44,8 @@ static void check_matmul(vklm_lab *lab, vklm_format format, uint32_t n_tokens, u
     // more the first, the last, and some between. Every element of the others must at least have
     // been written.
     const uint32_t n_judged = n_tokens <= 16 ? n_tokens : 9;
+    const bool columns = how == COLUMNS || how == COLUMNS_DOT8,
+               dot8 = how == DOT8 || how == COLUMNS_DOT8;
     const float *values;
     float *x = malloc(n_x * sizeof *x), *old = malloc(n * sizeof *old);
     double *y = malloc(n_rows * sizeof *y), *size = malloc(n_rows * sizeof *size);
@@ -57,21 +58,21 @@ static void check_matmul(vklm_lab *lab, vklm_format format, uint32_t n_tokens, u
                          .y = vklm_lab_output(lab, add ? old : NULL, n),
                          .n_tokens = n_tokens,
                          .add = add,
-                         .alone = how == COLUMNS};
-    if (how == DOT8)
+                         .alone = columns};
+    if (dot8)
         op.x8 = vklm_case_input8(lab, x, n_tokens, n_cols);
     vklm_lab_run(lab, record_matmul, &op);
     double *xd = vklm_lab_doubles(x, n_x);
     const float *got = vklm_lab_read(lab, op.y);
     char what[96];
-    static const char *const ways[] = {"matmul", "columns", "dot8"};
+    static const char *const ways[] = {"matmul", "columns", "dot8", "columns dot8"};
     snprintf(what, sizeof what, "%s %s %u tokens, %ux%u%s", ways[how], vklm_format_name(format),
              n_tokens, n_rows, n_cols, add ? ", added" : "");
     // One accumulator runs over all columns: n_cols roundings of products and sums; a packed value
     // is rounded on its way. In 8 bits a block of 32 is an exact integer, then two terms are scaled
     // and added.
     const double factor =
-        how == DOT8 ? n_cols / 32 * 2 + 6 : n_cols + (vklm_format_is_packed(format) ? 4 : 2);
+        dot8 ? n_cols / 32 * 2 + 6 : n_cols + (vklm_format_is_packed(format) ? 4 : 2);
     for (uint32_t i_judged = 0; i_judged < n_judged; i_judged++) {
         uint32_t t = n_judged > 1 ? i_judged * (n_tokens - 1) / (n_judged - 1) : 0;
         vklm_lab_matmul(lab, values, xd + (size_t)t * n_cols, 1, n_rows, n_cols, y, size);
@@ -83,7 +84,7 @@ static void check_matmul(vklm_lab *lab, vklm_format format, uint32_t n_tokens, u
     }
     for (size_t i = 0; i < n; i++)
         vklm_lab_require(isfinite(got[i]), "%s: element %zu is %g", what, i, (double)got[i]);
-    if (how == COLUMNS)
+    if (columns)
         check_first_alone(lab, &op, got);
     free(x), free(xd), free(old), free(y), free(size);
     vklm_lab_finish_case(lab, record_matmul, &op);
@@ -102,6 +103,11 @@ static void run_columns(vklm_lab *lab, vklm_format format, const uint32_t *n)
 static void run_dot8(vklm_lab *lab, vklm_format format, const uint32_t *n)
 {
     check_matmul(lab, format, n[0], n[1], n[2], n[3], DOT8);
+}
+
+static void run_columns_dot8(vklm_lab *lab, vklm_format format, const uint32_t *n)
+{
+    check_matmul(lab, format, n[0], n[1], n[2], n[3], COLUMNS_DOT8);
 }
 
 // Every weight and every input once; a result is written, and read before when it is added to.
@@ -196,6 +202,39 @@ const vklm_case_family vklm_case_matvec_columns = {
     .shapes = columns_shapes,
     .n_shapes = sizeof columns_shapes / sizeof *columns_shapes,
     .run = run_columns,
+    .cost = cost_matmul,
+    .columns = vklm_case_third,
+};
+
+static const vklm_case_shape columns_dot8_shapes[] = {
+    {{1, 1, 64, 0}, 0},
+    {{2, 3, 192, 1}, 0},
+    {{3, 65, 256, 0}, 0},
+    {{4, 64, 320, 1}, 0},
+    {{5, 331, 768, 0}, 0},
+    {{6, 130, 2048, 1}, 0},
+    {{7, 33, 7168, 0}, 0},
+    {{8, 200001, 64, 0}, 0},
+    {{8, 130, 5120, 1}, 0},
+    {{2, 6144, 2048, 0}, VKLM_CASE_1_8B},
+    {{4, 6144, 2048, 0}, VKLM_CASE_1_8B},
+    {{8, 6144, 2048, 0}, VKLM_CASE_1_8B},
+    {{8, 2048, 7168, 1}, VKLM_CASE_1_8B},
+    {{2, 27648, 5120, 0}, VKLM_CASE_13B},
+    {{4, 27648, 5120, 0}, VKLM_CASE_13B},
+    {{8, 27648, 5120, 0}, VKLM_CASE_13B},
+    {{8, 5120, 13824, 1}, VKLM_CASE_13B},
+};
+
+const vklm_case_family vklm_case_matvec_columns_dot8 = {
+    .name = "matvec_columns.dot8",
+    .dims = {"tokens", "rows", "columns", "added"},
+    .formats = true,
+    .format_mask = VKLM_CASE_PACKED,
+    .tier = VKLM_TIER_DOT8,
+    .shapes = columns_dot8_shapes,
+    .n_shapes = sizeof columns_dot8_shapes / sizeof *columns_dot8_shapes,
+    .run = run_columns_dot8,
     .cost = cost_matmul,
     .columns = vklm_case_third,
 };
