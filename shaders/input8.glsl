@@ -25,8 +25,8 @@ void input8_scale(uvec2 address, uint n, uint i, float largest, int sum)
     F32x2(address_add(address, n)).v[i] = vec2(d, d * float(sum));
 }
 
-// Block i, 32 values four to a vector, of a vector of n at `address`.
-void input8_store(uvec2 address, uint n, uint i, vec4 x[8])
+// Block i, 32 values four to a vector, of a vector of n at `address`. x becomes what the rounding took off it.
+void input8_store(uvec2 address, uint n, uint i, inout vec4 x[8])
 {
     U32x4 quants = U32x4(address);
     vec4 most = vec4(0);
@@ -40,4 +40,6 @@ void input8_store(uvec2 address, uint n, uint i, vec4 x[8])
     quants.v[2 * i] = uvec4(words[0], words[1], words[2], words[3]);
     quants.v[2 * i + 1] = uvec4(words[4], words[5], words[6], words[7]);
     input8_scale(address, n, i, largest, sum);
+    [[unroll]] for (uint k = 0; k < 8; k++)
+        x[k] = fma(vec4(-largest / 127), roundEven(x[k] * inverse), x[k]);
 }

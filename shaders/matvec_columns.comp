@@ -4,10 +4,11 @@
 // Between a matvec, which would read the weights once for each token, and a matmul, whose tiles a few tokens do not
 // fill: a workgroup owns TOKEN_ROWS consecutive rows, reads each block of them once and multiplies it with every
 // token's. The order of a token's additions does not depend on how many tokens there are.
-// DOT8, for the dot8 tier: x comes in rows of 8 bits (input8.glsl), and the products of 32 columns are summed as integers.
+// DOT8, for the dot8 tier: x comes in rows of 8 bits (input8.glsl), TERMS of them for a token, which add up, and the
+// products of 32 columns are summed as integers.
 //
 // Workgroups as in matvec.comp; rows past the end repeat the last one and are not written.
-// Constant ids: 0 = local_size_x, 2 = TOKEN_ROWS, 3 = COLUMNS (1 .. 8), 4 = ADD.
+// Constant ids: 0 = local_size_x, 2 = TOKEN_ROWS, 3 = COLUMNS (1 .. 8), 4 = ADD, 5 = TERMS.
 #extension GL_GOOGLE_include_directive : require
 #include "memory.glsl"
 #include "quant/quant.glsl"
@@ -24,6 +25,7 @@ const uint ROWS = TOKEN_ROWS * COLUMNS; // sums of an invocation
 
 // The products of a block of every row, with every token's.
 #ifdef DOT8
+layout(constant_id = 5) const uint TERMS = 1;
 const uint BLOCK = 32;
 
 void add_block(QuantRow w[TOKEN_ROWS], uint b, inout float sums[ROWS])
@@ -32,7 +34,7 @@ void add_block(QuantRow w[TOKEN_ROWS], uint b, inout float sums[ROWS])
     vec2 lines[TOKEN_ROWS];
     [[unroll]] for (uint r = 0; r < TOKEN_ROWS; r++)
         quant_block8(quant_of_row(w[r]), b, quads[2 * r], quads[2 * r + 1], lines[r]);
-    [[unroll]] for (uint t = 0; t < COLUMNS; t++) {
+    [[unroll]] for (uint t = 0; t < COLUMNS * TERMS; t++) {
         const uvec2 row = address_add_rows(args.x, t, args.n_cols / 4 * 5);
         const uvec4 low = ReadU32x4(row).v[2 * b], high = ReadU32x4(row).v[2 * b + 1];
         const vec2 line = ReadF32x2(address_add(row, args.n_cols)).v[b];
@@ -40,7 +42,7 @@ void add_block(QuantRow w[TOKEN_ROWS], uint b, inout float sums[ROWS])
             int products = 0;
             [[unroll]] for (uint k = 0; k < 4; k++)
                 products += dot8(quads[2 * r][k], low[k]) + dot8(quads[2 * r + 1][k], high[k]);
-            const uint at = t * TOKEN_ROWS + r;
+            const uint at = t / TERMS * TOKEN_ROWS + r;
             sums[at] = fma(lines[r].x * line.x, float(products), sums[at]);
 #ifdef QUANT_AFFINE
             sums[at] = fma(-lines[r].y, line.y, sums[at]);

@@ -62,9 +62,9 @@ static uint64_t rows8_bytes(const vklm_arch *arch, uint64_t rows)
     const uint64_t top_k = arch->top_k ? arch->top_k : 1;
     const struct {
         uint64_t rows, n;
-    } inputs[] = {{rows, arch->n_hidden},
-                  {rows, (uint64_t)arch->n_heads * arch->head_dim},
-                  {rows * top_k, arch->n_intermediate}};
+    } inputs[] = {{rows * VKLM_TERMS, arch->n_hidden},
+                  {rows * VKLM_TERMS, (uint64_t)arch->n_heads * arch->head_dim},
+                  {rows * top_k * VKLM_TERMS_DOWN, arch->n_intermediate}};
     uint64_t most = 0;
     for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++) {
         const uint64_t bytes = inputs[i].rows * vklm_op_input8_bytes(inputs[i].n);

@@ -10,6 +10,10 @@
 #include "model/importance_sums.h"
 #include "ops/experts.h"
 
+// Terms of a prompt's inputs in 8 bits (ops/input8.h). What goes into down, products of two
+// activations, has few large values, and would be off by three times as much as the others in one.
+enum { VKLM_TERMS = 1, VKLM_TERMS_DOWN = 2 };
+
 typedef struct {
     uint32_t max_tokens;     // rows
     uint32_t max_logit_rows; // rows of `logits` and `logits_host`

@@ -189,26 +189,38 @@ void vklm_layer_decode_record(vklm_gpu_cmd *cmd, const vklm_weights *weights, ui
         decode_mlp(cmd, weights, layer, a, next_norm);
 }
 
-// n_rows rows of n_cols of a prompt's inputs in 8 bits, where the next product takes them.
-static vklm_gpu_view rows8(vklm_gpu_cmd *cmd, const vklm_activations *a, bool wanted,
-                           vklm_gpu_view x, uint32_t n_rows, uint32_t n_cols)
+// n_rows rows of n_cols of a prompt's inputs in 8 bits.
+static vklm_gpu_view rows8(vklm_gpu_cmd *cmd, const vklm_activations *a, vklm_gpu_view x,
+                           uint32_t n_rows, uint32_t n_cols, uint32_t terms)
 {
-    if (!wanted)
-        return (vklm_gpu_view){0};
-    vklm_gpu_view y = vklm_gpu_view_part(a->rows8, 0, n_rows * vklm_op_input8_bytes(n_cols));
-    vklm_op_input8_record(cmd,
-                          &(vklm_op_input8){.x = x, .y = y, .n_rows = n_rows, .n_cols = n_cols});
+    vklm_gpu_view y =
+        vklm_gpu_view_part(a->rows8, 0, (uint64_t)n_rows * terms * vklm_op_input8_bytes(n_cols));
+    vklm_op_input8_record(
+        cmd, &(vklm_op_input8){.x = x, .y = y, .n_rows = n_rows, .n_cols = n_cols, .terms = terms});
     return y;
 }
 
-// The same for a matrix. With experts the columns of a few tokens stay in f32: qkv and out are 6 %
-// of 8x13b's layer, and rounding their inputs would turn close choices of its router for nothing.
-static vklm_gpu_view matrix8(vklm_gpu_cmd *cmd, const vklm_activations *a, const vklm_arch *arch,
-                             const vklm_weight *w, vklm_gpu_view x, uint32_t n_tokens, bool alone)
+// A product of a prompt, with its input in 8 bits where the dot8 tier takes it. With experts the
+// columns of a few tokens stay in f32: qkv and out are 6 % of 8x13b's layer, and rounding their
+// inputs would turn close choices of its router for nothing.
+static void matmul(vklm_gpu_cmd *cmd, const vklm_arch *arch, const vklm_activations *a,
+                   vklm_op_matmul op)
 {
-    const bool f32 = arch->n_experts && alone && n_tokens <= VKLM_OP_MATMUL_FEW;
-    return rows8(cmd, a, !f32 && vklm_op_matmul_takes8(cmd, w, n_tokens, alone), x, n_tokens,
-                 w->n_cols);
+    const bool f32 = arch->n_experts && op.alone && op.n_tokens <= VKLM_OP_MATMUL_FEW;
+    if (!f32 && vklm_op_matmul_takes8(cmd, op.weight, op.n_tokens, op.alone))
+        op.x8 = rows8(cmd, a, op.x, op.n_tokens, op.weight->n_cols, op.x8_terms);
+    vklm_op_matmul_record(cmd, &op);
+}
+
+// The same with n_rows inputs of experts.
+static void expert_matmul(vklm_gpu_cmd *cmd, const vklm_activations *a, uint64_t n_rows,
+                          vklm_op_expert_matmul op)
+{
+    const vklm_experts *e = op.experts;
+    if (vklm_op_expert_matmul_takes8(cmd, e, op.down))
+        op.x8 = rows8(cmd, a, op.x, (uint32_t)n_rows, op.down ? e->n_intermediate : e->n_hidden,
+                      op.x8_terms);
+    vklm_op_expert_matmul_record(cmd, &op);
 }
 
 static void prefill_mlp(vklm_gpu_cmd *cmd, const vklm_weights *weights, uint32_t layer,
@@ -222,28 +234,28 @@ static void prefill_mlp(vklm_gpu_cmd *cmd, const vklm_weights *weights, uint32_t
     vklm_gpu_view mlp = vklm_activations_floats(a->mlp, 0, n * arch->n_intermediate);
 
     vklm_importance_sums_record(cmd, a->sums, layer, VKLM_MATRIX_GATE_UP, xn, n_tokens);
-    vklm_op_matmul_record(
-        cmd, &(vklm_op_matmul){.label = "gate up",
-                               .weight = &w->gate_up,
-                               .x = xn,
-                               .x8 = matrix8(cmd, a, arch, &w->gate_up, xn, n_tokens, alone),
-                               .y = gate_up,
-                               .n_tokens = n_tokens,
-                               .alone = alone});
+    matmul(cmd, arch, a,
+           (vklm_op_matmul){.label = "gate up",
+                            .weight = &w->gate_up,
+                            .x = xn,
+                            .x8_terms = VKLM_TERMS,
+                            .y = gate_up,
+                            .n_tokens = n_tokens,
+                            .alone = alone});
     vklm_op_swiglu_record(cmd, &(vklm_op_swiglu){.gate_up = gate_up,
                                                  .y = mlp,
                                                  .n_tokens = n_tokens,
                                                  .n_cols = arch->n_intermediate});
     vklm_importance_sums_record(cmd, a->sums, layer, VKLM_MATRIX_DOWN, mlp, n_tokens);
-    vklm_op_matmul_record(
-        cmd, &(vklm_op_matmul){.label = "down",
-                               .weight = &w->down,
-                               .x = mlp,
-                               .x8 = matrix8(cmd, a, arch, &w->down, mlp, n_tokens, alone),
-                               .y = vklm_activations_floats(a->x, 0, n * arch->n_hidden),
-                               .n_tokens = n_tokens,
-                               .add = true,
-                               .alone = alone});
+    matmul(cmd, arch, a,
+           (vklm_op_matmul){.label = "down",
+                            .weight = &w->down,
+                            .x = mlp,
+                            .x8_terms = VKLM_TERMS_DOWN,
+                            .y = vklm_activations_floats(a->x, 0, n * arch->n_hidden),
+                            .n_tokens = n_tokens,
+                            .add = true,
+                            .alone = alone});
 }
 
 // Every token is top_k rows of the grouped tensors, which lie expert by expert.
@@ -269,28 +281,24 @@ static void prefill_experts(vklm_gpu_cmd *cmd, const vklm_weights *weights, uint
                                                              .routes = router.routes,
                                                              .groups = &a->groups,
                                                              .n_tokens = n_tokens});
-    vklm_op_expert_matmul_record(
-        cmd, &(vklm_op_expert_matmul){.experts = experts,
-                                      .groups = &a->groups,
-                                      .x = xn,
-                                      .x8 = rows8(cmd, a,
-                                                  vklm_op_expert_matmul_takes8(cmd, experts, false),
-                                                  xn, n_tokens, arch->n_hidden),
-                                      .y = gate_up});
+    expert_matmul(cmd, a, n_tokens,
+                  (vklm_op_expert_matmul){.experts = experts,
+                                          .groups = &a->groups,
+                                          .x = xn,
+                                          .x8_terms = VKLM_TERMS,
+                                          .y = gate_up});
     vklm_op_swiglu_record(cmd, &(vklm_op_swiglu){.gate_up = gate_up,
                                                  .y = mlp,
                                                  .n_tokens = (uint32_t)n_rows,
                                                  .n_cols = arch->n_intermediate});
     vklm_importance_sums_record(cmd, a->sums, layer, VKLM_MATRIX_DOWN, mlp, (uint32_t)n_rows);
-    vklm_op_expert_matmul_record(
-        cmd, &(vklm_op_expert_matmul){.experts = experts,
-                                      .groups = &a->groups,
-                                      .x = mlp,
-                                      .x8 = rows8(cmd, a,
-                                                  vklm_op_expert_matmul_takes8(cmd, experts, true),
-                                                  mlp, (uint32_t)n_rows, arch->n_intermediate),
-                                      .y = out,
-                                      .down = true});
+    expert_matmul(cmd, a, n_rows,
+                  (vklm_op_expert_matmul){.experts = experts,
+                                          .groups = &a->groups,
+                                          .x = mlp,
+                                          .x8_terms = VKLM_TERMS_DOWN,
+                                          .y = out,
+                                          .down = true});
     vklm_op_expert_combine_record(cmd, &(vklm_op_expert_combine){.experts = experts,
                                                                  .groups = &a->groups,
                                                                  .routes = router.routes,
@@ -315,14 +323,14 @@ void vklm_layer_prefill_record(vklm_gpu_cmd *cmd, const vklm_weights *weights, u
     vklm_gpu_view heads = vklm_activations_floats(a->heads, 0, n * n_q);
 
     vklm_importance_sums_record(cmd, a->sums, layer, VKLM_MATRIX_QKV, xn, n_tokens);
-    vklm_op_matmul_record(
-        cmd, &(vklm_op_matmul){.label = "qkv",
-                               .weight = &w->qkv,
-                               .x = xn,
-                               .x8 = matrix8(cmd, a, arch, &w->qkv, xn, n_tokens, alone),
-                               .y = qkv,
-                               .n_tokens = n_tokens,
-                               .alone = alone});
+    matmul(cmd, arch, a,
+           (vklm_op_matmul){.label = "qkv",
+                            .weight = &w->qkv,
+                            .x = xn,
+                            .x8_terms = VKLM_TERMS,
+                            .y = qkv,
+                            .n_tokens = n_tokens,
+                            .alone = alone});
     vklm_op_rope_kv_record(cmd, &(vklm_op_rope_kv){
                                     .qkv = qkv,
                                     .rope = weights->rope,
@@ -350,15 +358,15 @@ void vklm_layer_prefill_record(vklm_gpu_cmd *cmd, const vklm_weights *weights, u
                                               .kv_q8 = q8,
                                           });
     vklm_importance_sums_record(cmd, a->sums, layer, VKLM_MATRIX_OUT, heads, n_tokens);
-    vklm_op_matmul_record(
-        cmd, &(vklm_op_matmul){.label = "attention out",
-                               .weight = &w->out,
-                               .x = heads,
-                               .x8 = matrix8(cmd, a, arch, &w->out, heads, n_tokens, alone),
-                               .y = x,
-                               .n_tokens = n_tokens,
-                               .add = true,
-                               .alone = alone});
+    matmul(cmd, arch, a,
+           (vklm_op_matmul){.label = "attention out",
+                            .weight = &w->out,
+                            .x = heads,
+                            .x8_terms = VKLM_TERMS,
+                            .y = x,
+                            .n_tokens = n_tokens,
+                            .add = true,
+                            .alone = alone});
     vklm_op_rmsnorm_record(cmd, &(vklm_op_rmsnorm){.x = x,
                                                    .norm = w->mlp_norm,
                                                    .y = xn,

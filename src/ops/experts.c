@@ -186,7 +186,8 @@ void vklm_op_expert_matmul_record(vklm_gpu_cmd *cmd, const vklm_op_expert_matmul
         .label = op->down ? "experts down" : "experts gate up",
         .shader = dot8 ? vklm_tune_shader_dot8(tile.family, format)
                        : vklm_tune_shader(tile.family, format),
-        .constants = {tile.lanes, 0, tile.tile_tokens, tile.tile_rows, op->down, 0, e->top_k},
+        .constants = {tile.lanes, 0, tile.tile_tokens, tile.tile_rows, op->down,
+                      dot8 ? op->x8_terms : 0, e->top_k},
         .args = &args,
         .args_bytes = sizeof args,
         .indirect = vklm_gpu_view_part(g->dispatch, op->down ? row : 0, row),

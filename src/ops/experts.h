@@ -66,7 +66,8 @@ typedef struct {
     const vklm_experts *experts;
     const vklm_expert_groups *groups;
     vklm_gpu_view x, y;
-    vklm_gpu_view x8; // rows in 8 bits, where vklm_op_expert_matmul_takes8; x is not read then
+    vklm_gpu_view x8;  // rows in 8 bits, where vklm_op_expert_matmul_takes8; x is not read then
+    uint32_t x8_terms; // as in ops/matmul.h
     bool down;
 } vklm_op_expert_matmul;
 bool vklm_op_expert_matmul_takes8(const vklm_gpu_cmd *cmd, const vklm_experts *experts, bool down);

@@ -18,9 +18,9 @@ vklm_op_input vklm_op_input_select(const vklm_gpu_cmd *cmd, vklm_family family, 
 
 void vklm_op_input8_record(vklm_gpu_cmd *cmd, const vklm_op_input8 *op)
 {
-    if (op->n_cols % 64 != 0 || op->n_rows == 0) {
-        vklm_gpu_cmd_fail(cmd, VKLM_UNSUPPORTED, "input8: %u rows of %u columns", op->n_rows,
-                          op->n_cols);
+    if (op->n_cols % 64 != 0 || op->n_rows == 0 || op->terms < 1 || op->terms > 2) {
+        vklm_gpu_cmd_fail(cmd, VKLM_UNSUPPORTED, "input8: %u rows of %u columns in %u terms",
+                          op->n_rows, op->n_cols, op->terms);
         return;
     }
     vklm_tuning tuning = vklm_tune_select(vklm_gpu_device_caps(vklm_gpu_cmd_device(cmd)));
@@ -35,7 +35,7 @@ void vklm_op_input8_record(vklm_gpu_cmd *cmd, const vklm_op_input8 *op)
         cmd, &(vklm_gpu_dispatch){
                  .label = "input8",
                  .shader = "input8",
-                 .constants = {tuning.element_lanes},
+                 .constants = {tuning.element_lanes, [5] = op->terms},
                  .args = &args,
                  .args_bytes = sizeof args,
                  .groups = {(blocks + tuning.element_lanes - 1) / tuning.element_lanes},

@@ -22,11 +22,12 @@ typedef struct {
 vklm_op_input vklm_op_input_select(const vklm_gpu_cmd *cmd, vklm_family family, vklm_format format,
                                    uint32_t n_cols, vklm_gpu_view x, vklm_gpu_view x8);
 
-// y = x in 8 bits, row by row.  x: f32 [n_rows, n_cols], n_cols a multiple of 64; y: n_rows *
-// vklm_op_input8_bytes(n_cols)
+// y = x in 8 bits, row by row.  x: f32 [n_rows, n_cols], n_cols a multiple of 64; y: n_rows * terms
+// * vklm_op_input8_bytes(n_cols). Two terms: a row is two vectors that add up, the second what the
+// first one's rounding left: 15 bits.
 typedef struct {
     vklm_gpu_view x, y;
-    uint32_t n_rows, n_cols;
+    uint32_t n_rows, n_cols, terms;
 } vklm_op_input8;
 void vklm_op_input8_record(vklm_gpu_cmd *cmd, const vklm_op_input8 *op);
 

@@ -14,18 +14,18 @@ static void record_tiles(vklm_gpu_cmd *cmd, const vklm_op_matmul *op,
                          const char *shader)
 {
     const vklm_weight *w = op->weight;
-    vklm_gpu_cmd_dispatch(
-        cmd, &(vklm_gpu_dispatch){
-                 .label = op->label,
-                 .shader = shader,
-                 .constants = {tile.lanes, 0, tile.tile_tokens, tile.tile_rows, op->add},
-                 .args = args,
-                 .args_bytes = sizeof *args,
-                 .groups = {ceil_div(op->n_tokens, tile.tile_tokens),
-                            ceil_div(w->n_rows, tile.tile_rows)},
-                 .reads = {w->data, x},
-                 .writes = {op->y},
-             });
+    vklm_gpu_cmd_dispatch(cmd, &(vklm_gpu_dispatch){
+                                   .label = op->label,
+                                   .shader = shader,
+                                   .constants = {tile.lanes, 0, tile.tile_tokens, tile.tile_rows,
+                                                 op->add, op->x8.buffer ? op->x8_terms : 0},
+                                   .args = args,
+                                   .args_bytes = sizeof *args,
+                                   .groups = {ceil_div(op->n_tokens, tile.tile_tokens),
+                                              ceil_div(w->n_rows, tile.tile_rows)},
+                                   .reads = {w->data, x},
+                                   .writes = {op->y},
+                               });
 }
 
 // Of the base tier, or of the dot8 tier.
@@ -42,7 +42,8 @@ static void record_columns(vklm_gpu_cmd *cmd, const vklm_op_matmul *op,
                  .label = op->label,
                  .shader = shader,
                  .smallest_subgroups = tuning.matvec_smallest,
-                 .constants = {tuning.matvec_lanes, 0, tuning.columns_rows, op->n_tokens, op->add},
+                 .constants = {tuning.matvec_lanes, 0, tuning.columns_rows, op->n_tokens, op->add,
+                               op->x8.buffer ? op->x8_terms : 0},
                  .args = args,
                  .args_bytes = sizeof *args,
                  .groups = {ceil_div(workgroups, height), height},

@@ -12,8 +12,8 @@ typedef struct {
     const char *label;
     const vklm_weight *weight;
     vklm_gpu_view x, y;
-    vklm_gpu_view
-        x8; // rows in 8 bits (ops/input8.h), where vklm_op_matmul_takes8; x is not read then
+    vklm_gpu_view x8;  // rows in 8 bits (ops/input8.h), where vklm_op_matmul_takes8; x is not read
+    uint32_t x8_terms; // then
     uint32_t n_tokens;
     bool add;
     // These are all tokens there are, not the rest of a longer prompt. Up to VKLM_OP_MATMUL_FEW of

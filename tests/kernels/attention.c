@@ -102,7 +102,7 @@ static void check_decode(vklm_lab *lab, vklm_format format, heads s, uint32_t le
         .kv_q8 = format == VKLM_FORMAT_Q8,
     };
     if (dot8)
-        op.y8 = vklm_case_output8(lab, 1, n);
+        op.y8 = vklm_case_output8(lab, 1, n, 1);
     vklm_lab_run(lab, record_decode, &op);
     for (size_t i = 0; i < n; i++)
         qd[i] = (double)q[i];
@@ -116,7 +116,7 @@ static void check_decode(vklm_lab *lab, vklm_format format, heads s, uint32_t le
     for (uint32_t h = 0; h < s.n_heads; h++)
         vklm_lab_require(vklm_lab_read(lab, op.counter)[h] == 0, "counter %u is not 0", h);
     if (dot8)
-        vklm_case_check8(lab, what, op.y8, vklm_lab_read(lab, op.y), 1, n);
+        vklm_case_check8(lab, what, op.y8, vklm_lab_read(lab, op.y), 1, n, 1);
     free(k), free(v), free(y), free(size), free(qd), free(q), free(zeros);
     vklm_lab_finish_case(lab, record_decode, &op);
 }

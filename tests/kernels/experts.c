@@ -144,8 +144,8 @@ static void check_swiglu(vklm_lab *lab, vklm_format format, experts_shape s, boo
                                 .x = vklm_lab_input(lab, x, h * sizeof *x),
                                 .y = vklm_lab_output(lab, NULL, (size_t)k * m)};
     if (dot8) {
-        op.x8 = vklm_case_input8(lab, x, 1, h);
-        op.y8 = vklm_case_output8(lab, k, m);
+        op.x8 = vklm_case_input8(lab, x, 1, h, 1);
+        op.y8 = vklm_case_output8(lab, k, m, 1);
         op.counters = vklm_lab_output(lab, zeros, n_counters);
     }
     vklm_lab_run(lab, record_swiglu, &op);
@@ -162,7 +162,7 @@ static void check_swiglu(vklm_lab *lab, vklm_format format, experts_shape s, boo
                        chain(lab, h, dot8));
     }
     if (dot8)
-        vklm_case_check8(lab, "expert swiglu", op.y8, vklm_lab_read(lab, op.y), k, m);
+        vklm_case_check8(lab, "expert swiglu", op.y8, vklm_lab_read(lab, op.y), k, m, 1);
     for (uint32_t i = 0; dot8 && i < n_counters; i++)
         vklm_lab_require(vklm_lab_word(vklm_lab_read(lab, op.counters), i) == 0,
                          "counter %u is not 0", i);
@@ -208,8 +208,8 @@ static void check_down(vklm_lab *lab, vklm_format format, experts_shape s, bool 
                               .counter = vklm_lab_output(lab, &zero, 1),
                               .eps = 1e-5f};
     if (dot8) {
-        op.x8 = vklm_case_input8(lab, x, k, m);
-        op.yn8 = vklm_case_output8(lab, 1, h);
+        op.x8 = vklm_case_input8(lab, x, k, m, 1);
+        op.yn8 = vklm_case_output8(lab, 1, h, 1);
     }
     vklm_lab_run(lab, record_down, &op);
     double *xd = vklm_lab_doubles(x, (size_t)k * m);
@@ -232,7 +232,7 @@ static void check_down(vklm_lab *lab, vklm_format format, experts_shape s, bool 
     vklm_lab_check("norm", vklm_lab_read(lab, op.yn), want, size, h, (double)h / 4 + 16);
     vklm_lab_require(vklm_lab_word(vklm_lab_read(lab, op.counter), 0) == 0, "the counter is not 0");
     if (dot8)
-        vklm_case_check8(lab, "norm", op.yn8, vklm_lab_read(lab, op.yn), 1, h);
+        vklm_case_check8(lab, "norm", op.yn8, vklm_lab_read(lab, op.yn), 1, h, 1);
     free(routes), free(x), free(xd), free(y), free(norm), free(want), free(size), free(one);
     free(one_size), free(got);
     vklm_lab_finish_case(lab, record_down, &op);

@@ -23,13 +23,15 @@ static void record_grouped(vklm_gpu_cmd *cmd, const void *op)
         vklm_op_expert_combine_record(cmd, &g->combine);
 }
 
-// The longest chain of roundings of one result (matmul.c).
-static double chain(uint32_t n_cols, bool dot8)
+// The longest chain of roundings of one result (matmul.c), with inputs in 8 bits or, of 0 terms, in
+// f32.
+static double chain(uint32_t n_cols, uint32_t terms)
 {
-    return dot8 ? n_cols / 32 * 2 + 6 : n_cols + 2;
+    return terms ? n_cols / 32 * 2 * terms + 6 : n_cols + 2;
 }
 
-static void check_gate_up(vklm_lab *lab, vklm_format format, experts_shape s, routing r, bool dot8)
+static void check_gate_up(vklm_lab *lab, vklm_format format, experts_shape s, routing r,
+                          uint32_t terms)
 {
     const uint32_t h = s.n_hidden, width = 2 * s.n_intermediate;
     const size_t n_rows = (size_t)r.n_tokens * r.top_k, n_x = (size_t)r.n_tokens * h;
@@ -47,9 +49,10 @@ static void check_gate_up(vklm_lab *lab, vklm_format format, experts_shape s, ro
                   .matmul = {.experts = &c.e,
                              .groups = &groups,
                              .x = vklm_lab_input(lab, x, n_x * sizeof *x),
+                             .x8_terms = terms,
                              .y = vklm_lab_output(lab, NULL, n_rows * width)}};
-    if (dot8)
-        op.matmul.x8 = vklm_case_input8(lab, x, r.n_tokens, h);
+    if (terms)
+        op.matmul.x8 = vklm_case_input8(lab, x, r.n_tokens, h, terms);
     vklm_lab_run(lab, record_grouped, &op);
     double *xd = vklm_lab_doubles(x, n_x);
     for (uint32_t i = 0; i < n_rows; i++) {
@@ -57,14 +60,14 @@ static void check_gate_up(vklm_lab *lab, vklm_format format, experts_shape s, ro
         experts_multiply(lab, c.values[routes[i].expert], xd + (size_t)(i / r.top_k) * h, width, h,
                          false, y, size);
         vklm_lab_check("grouped gate up", vklm_lab_read(lab, op.matmul.y) + place * width, y, size,
-                       width, chain(h, dot8));
+                       width, chain(h, terms));
     }
     free(routes), free(x), free(xd), free(y), free(size);
     vklm_lab_finish_case(lab, record_grouped, &op);
 }
 
 static void check_down_and_combine(vklm_lab *lab, vklm_format format, experts_shape s, routing r,
-                                   bool dot8)
+                                   uint32_t terms)
 {
     const uint32_t h = s.n_hidden, m = s.n_intermediate;
     const size_t n_rows = (size_t)r.n_tokens * r.top_k, n = (size_t)r.n_tokens * h;
@@ -85,6 +88,7 @@ static void check_down_and_combine(vklm_lab *lab, vklm_format format, experts_sh
                   .matmul = {.experts = &c.e,
                              .groups = &groups,
                              .x = vklm_lab_input(lab, x, n_rows * m * sizeof *x),
+                             .x8_terms = terms,
                              .y = rows,
                              .down = true},
                   .combine = {.experts = &c.e,
@@ -93,8 +97,8 @@ static void check_down_and_combine(vklm_lab *lab, vklm_format format, experts_sh
                               .rows = rows,
                               .x = vklm_lab_output(lab, old, n),
                               .n_tokens = r.n_tokens}};
-    if (dot8)
-        op.matmul.x8 = vklm_case_input8(lab, x, n_rows, m);
+    if (terms)
+        op.matmul.x8 = vklm_case_input8(lab, x, n_rows, m, terms);
     vklm_lab_run(lab, record_grouped, &op);
     double *xd = vklm_lab_doubles(x, n_rows * m), *want = vklm_lab_doubles(old, n),
            *size = vklm_lab_doubles(old, n);
@@ -110,7 +114,7 @@ static void check_down_and_combine(vklm_lab *lab, vklm_format format, experts_sh
         }
     }
     vklm_lab_check("combined", vklm_lab_read(lab, op.combine.x), want, size, n,
-                   chain(m, dot8) + 2 * r.top_k);
+                   chain(m, terms) + 2 * r.top_k);
     free(routes), free(x), free(xd), free(old), free(one), free(one_size), free(want), free(size);
     vklm_lab_finish_case(lab, record_grouped, &op);
 }
@@ -123,24 +127,24 @@ static routing routing_of(const vklm_lab *lab, const uint32_t *n)
 
 static void run_gate_up(vklm_lab *lab, vklm_format format, const uint32_t *n)
 {
-    check_gate_up(lab, format, (experts_shape){n[1], n[2], n[3], n[4]}, routing_of(lab, n), false);
+    check_gate_up(lab, format, (experts_shape){n[1], n[2], n[3], n[4]}, routing_of(lab, n), 0);
 }
 
 static void run_gate_up_dot8(vklm_lab *lab, vklm_format format, const uint32_t *n)
 {
-    check_gate_up(lab, format, (experts_shape){n[1], n[2], n[3], n[4]}, routing_of(lab, n), true);
+    check_gate_up(lab, format, (experts_shape){n[1], n[2], n[3], n[4]}, routing_of(lab, n), 1);
 }
 
 static void run_down_and_combine(vklm_lab *lab, vklm_format format, const uint32_t *n)
 {
     check_down_and_combine(lab, format, (experts_shape){n[1], n[2], n[3], n[4]}, routing_of(lab, n),
-                           false);
+                           0);
 }
 
 static void run_down_and_combine_dot8(vklm_lab *lab, vklm_format format, const uint32_t *n)
 {
     check_down_and_combine(lab, format, (experts_shape){n[1], n[2], n[3], n[4]}, routing_of(lab, n),
-                           true);
+                           2);
 }
 
 static uint32_t grouped_columns(const uint32_t *n)

@@ -14,8 +14,11 @@ static void record_matmul(vklm_gpu_cmd *cmd, const void *op)
     vklm_op_matmul_record(cmd, op);
 }
 
-// As tiles of a prompt, or as columns of a matvec; with inputs in 8 bits.
-typedef enum { TILES, COLUMNS, DOT8, COLUMNS_DOT8 } way;
+// As tiles of a prompt, or as columns of a matvec; with inputs in f32, or in 8 bits.
+typedef struct {
+    bool columns;
+    uint32_t terms; // 0: f32
+} way;
 
 // A token's bits do not depend on how many are multiplied with it. `got` is overwritten.
 static void check_first_alone(vklm_lab *lab, const vklm_op_matmul *all, const float *got)
@@ -39,8 +42,6 @@ static void check_matmul(vklm_lab *lab, vklm_format format, uint32_t n_tokens, u
     // more the first, the last, and some between. Every element of the others must at least have
     // been written.
     const uint32_t n_judged = n_tokens <= 16 ? n_tokens : 9;
-    const bool columns = how == COLUMNS || how == COLUMNS_DOT8,
-               dot8 = how == DOT8 || how == COLUMNS_DOT8;
     const float *values;
     float *x = malloc(n_x * sizeof *x), *old = malloc(n * sizeof *old);
     double *y = malloc(n_rows * sizeof *y), *size = malloc(n_rows * sizeof *size);
@@ -53,21 +54,22 @@ static void check_matmul(vklm_lab *lab, vklm_format format, uint32_t n_tokens, u
                          .y = vklm_lab_output(lab, add ? old : NULL, n),
                          .n_tokens = n_tokens,
                          .add = add,
-                         .alone = columns};
-    if (dot8)
-        op.x8 = vklm_case_input8(lab, x, n_tokens, n_cols);
+                         .x8_terms = how.terms,
+                         .alone = how.columns};
+    if (how.terms)
+        op.x8 = vklm_case_input8(lab, x, n_tokens, n_cols, how.terms);
     vklm_lab_run(lab, record_matmul, &op);
     double *xd = vklm_lab_doubles(x, n_x);
     const float *got = vklm_lab_read(lab, op.y);
     char what[96];
-    static const char *const ways[] = {"matmul", "columns", "dot8", "columns dot8"};
-    snprintf(what, sizeof what, "%s %s %u tokens, %ux%u%s", ways[how], vklm_format_name(format),
-             n_tokens, n_rows, n_cols, add ? ", added" : "");
+    snprintf(what, sizeof what, "%s %s, %u terms in 8 bits, %u tokens, %ux%u%s",
+             how.columns ? "columns" : "matmul", vklm_format_name(format), how.terms, n_tokens,
+             n_rows, n_cols, add ? ", added" : "");
     // One accumulator runs over all columns: n_cols roundings of products and sums; a packed value
-    // is rounded on its way. In 8 bits a block of 32 is an exact integer, then two terms are scaled
-    // and added.
-    const double factor =
-        dot8 ? n_cols / 32 * 2 + 6 : n_cols + (vklm_format_is_packed(format) ? 4 : 2);
+    // is rounded on its way. In 8 bits a block of 32 is an exact integer, then it is scaled and
+    // added, and its minimum is, for each term.
+    const double factor = how.terms ? n_cols / 32 * 2 * how.terms + 6
+                                    : n_cols + (vklm_format_is_packed(format) ? 4 : 2);
     for (uint32_t i_judged = 0; i_judged < n_judged; i_judged++) {
         uint32_t t = n_judged > 1 ? i_judged * (n_tokens - 1) / (n_judged - 1) : 0;
         vklm_lab_matmul(lab, values, xd + (size_t)t * n_cols, 1, n_rows, n_cols, y, size);
@@ -79,7 +81,7 @@ static void check_matmul(vklm_lab *lab, vklm_format format, uint32_t n_tokens, u
     }
     for (size_t i = 0; i < n; i++)
         vklm_lab_require(isfinite(got[i]), "%s: element %zu is %g", what, i, (double)got[i]);
-    if (columns)
+    if (how.columns)
         check_first_alone(lab, &op, got);
     free(x), free(xd), free(old), free(y), free(size);
     vklm_lab_finish_case(lab, record_matmul, &op);
@@ -87,22 +89,22 @@ static void check_matmul(vklm_lab *lab, vklm_format format, uint32_t n_tokens, u
 
 static void run_matmul(vklm_lab *lab, vklm_format format, const uint32_t *n)
 {
-    check_matmul(lab, format, n[0], n[1], n[2], n[3], TILES);
+    check_matmul(lab, format, n[0], n[1], n[2], n[3], (way){0});
 }
 
 static void run_columns(vklm_lab *lab, vklm_format format, const uint32_t *n)
 {
-    check_matmul(lab, format, n[0], n[1], n[2], n[3], COLUMNS);
+    check_matmul(lab, format, n[0], n[1], n[2], n[3], (way){.columns = true});
 }
 
 static void run_dot8(vklm_lab *lab, vklm_format format, const uint32_t *n)
 {
-    check_matmul(lab, format, n[0], n[1], n[2], n[3], DOT8);
+    check_matmul(lab, format, n[0], n[1], n[2], n[3], (way){.terms = n[4]});
 }
 
 static void run_columns_dot8(vklm_lab *lab, vklm_format format, const uint32_t *n)
 {
-    check_matmul(lab, format, n[0], n[1], n[2], n[3], COLUMNS_DOT8);
+    check_matmul(lab, format, n[0], n[1], n[2], n[3], (way){true, n[4]});
 }
 
 // Every weight and every input once; a result is written, and read before when it is added to.
@@ -202,28 +204,29 @@ const vklm_case_family vklm_case_matvec_columns = {
 };
 
 static const vklm_case_shape columns_dot8_shapes[] = {
-    {{1, 1, 64, 0}, 0},
-    {{2, 3, 192, 1}, 0},
-    {{3, 65, 256, 0}, 0},
-    {{4, 64, 320, 1}, 0},
-    {{5, 331, 768, 0}, 0},
-    {{6, 130, 2048, 1}, 0},
-    {{7, 33, 7168, 0}, 0},
-    {{8, 200001, 64, 0}, 0},
-    {{8, 130, 5120, 1}, 0},
-    {{2, 6144, 2048, 0}, VKLM_CASE_1_8B},
-    {{4, 6144, 2048, 0}, VKLM_CASE_1_8B},
-    {{8, 6144, 2048, 0}, VKLM_CASE_1_8B},
-    {{8, 2048, 7168, 1}, VKLM_CASE_1_8B},
-    {{2, 27648, 5120, 0}, VKLM_CASE_13B},
-    {{4, 27648, 5120, 0}, VKLM_CASE_13B},
-    {{8, 27648, 5120, 0}, VKLM_CASE_13B},
-    {{8, 5120, 13824, 1}, VKLM_CASE_13B},
+    {{1, 1, 64, 0, 1}, 0},
+    {{1, 1, 64, 0, 2}, 0},
+    {{2, 3, 192, 1, 1}, 0},
+    {{3, 65, 256, 0, 1}, 0},
+    {{4, 64, 320, 1, 1}, 0},
+    {{5, 331, 768, 0, 1}, 0},
+    {{6, 130, 2048, 1, 2}, 0},
+    {{7, 33, 7168, 0, 2}, 0},
+    {{8, 200001, 64, 0, 1}, 0},
+    {{8, 130, 5120, 1, 2}, 0},
+    {{2, 6144, 2048, 0, 1}, VKLM_CASE_1_8B},
+    {{4, 6144, 2048, 0, 1}, VKLM_CASE_1_8B},
+    {{8, 6144, 2048, 0, 1}, VKLM_CASE_1_8B},
+    {{8, 2048, 7168, 1, 2}, VKLM_CASE_1_8B},
+    {{2, 27648, 5120, 0, 1}, VKLM_CASE_13B},
+    {{4, 27648, 5120, 0, 1}, VKLM_CASE_13B},
+    {{8, 27648, 5120, 0, 1}, VKLM_CASE_13B},
+    {{8, 5120, 13824, 1, 2}, VKLM_CASE_13B},
 };
 
 const vklm_case_family vklm_case_matvec_columns_dot8 = {
     .name = "matvec_columns.dot8",
-    .dims = {"tokens", "rows", "columns", "added"},
+    .dims = {"tokens", "rows", "columns", "added", "terms"},
     .formats = true,
     .format_mask = VKLM_CASE_PACKED,
     .tier = VKLM_TIER_DOT8,
@@ -235,36 +238,37 @@ const vklm_case_family vklm_case_matvec_columns_dot8 = {
 };
 
 static const vklm_case_shape dot8_shapes[] = {
-    {{1, 1, 64, 0}, 0},
-    {{7, 65, 64, 1}, 0},
-    {{64, 64, 128, 0}, 0},
-    {{65, 130, 192, 1}, 0},
-    {{9, 3, 256, 0}, 0},
-    {{63, 331, 768, 1}, 0},
-    {{129, 70, 256, 0}, 0},
-    {{33, 192, 2048, 1}, 0},
-    {{3, 33, 7168, 0}, 0},
-    {{2, 66, 5120, 0}, 0},
-    {{32, 6144, 2048, 0}, VKLM_CASE_1_8B},
-    {{256, 6144, 2048, 0}, VKLM_CASE_1_8B},
-    {{256, 2048, 7168, 1}, VKLM_CASE_1_8B},
-    {{32, 27648, 5120, 0}, VKLM_CASE_13B},
-    {{256, 27648, 5120, 0}, VKLM_CASE_13B},
-    {{256, 5120, 13824, 1}, VKLM_CASE_13B},
+    {{1, 1, 64, 0, 1}, 0},
+    {{1, 1, 64, 0, 2}, 0},
+    {{7, 65, 64, 1, 1}, 0},
+    {{64, 64, 128, 0, 1}, 0},
+    {{65, 130, 192, 1, 2}, 0},
+    {{9, 3, 256, 0, 1}, 0},
+    {{63, 331, 768, 1, 2}, 0},
+    {{129, 70, 256, 0, 1}, 0},
+    {{33, 192, 2048, 1, 1}, 0},
+    {{3, 33, 7168, 0, 2}, 0},
+    {{2, 66, 5120, 0, 1}, 0},
+    {{32, 6144, 2048, 0, 1}, VKLM_CASE_1_8B},
+    {{256, 6144, 2048, 0, 1}, VKLM_CASE_1_8B},
+    {{256, 2048, 7168, 1, 2}, VKLM_CASE_1_8B},
+    {{32, 27648, 5120, 0, 1}, VKLM_CASE_13B},
+    {{256, 27648, 5120, 0, 1}, VKLM_CASE_13B},
+    {{256, 5120, 13824, 1, 2}, VKLM_CASE_13B},
     // Prompts as long as the context.
-    {{1, 6144, 2048, 0}, VKLM_CASE_1_8B},
-    {{512, 6144, 2048, 0}, VKLM_CASE_1_8B},
-    {{2048, 6144, 2048, 0}, VKLM_CASE_1_8B},
-    {{4096, 6144, 2048, 0}, VKLM_CASE_1_8B},
-    {{1, 15360, 5120, 0}, VKLM_CASE_13B | VKLM_CASE_8X13B},
-    {{512, 15360, 5120, 0}, VKLM_CASE_13B | VKLM_CASE_8X13B},
-    {{2048, 15360, 5120, 0}, VKLM_CASE_13B | VKLM_CASE_8X13B},
-    {{4096, 15360, 5120, 0}, VKLM_CASE_13B | VKLM_CASE_8X13B},
+    {{1, 6144, 2048, 0, 1}, VKLM_CASE_1_8B},
+    {{512, 6144, 2048, 0, 1}, VKLM_CASE_1_8B},
+    {{2048, 6144, 2048, 0, 1}, VKLM_CASE_1_8B},
+    {{4096, 6144, 2048, 0, 1}, VKLM_CASE_1_8B},
+    {{1, 15360, 5120, 0, 1}, VKLM_CASE_13B | VKLM_CASE_8X13B},
+    {{512, 15360, 5120, 0, 1}, VKLM_CASE_13B | VKLM_CASE_8X13B},
+    {{2048, 15360, 5120, 0, 1}, VKLM_CASE_13B | VKLM_CASE_8X13B},
+    {{4096, 15360, 5120, 0, 1}, VKLM_CASE_13B | VKLM_CASE_8X13B},
 };
 
 const vklm_case_family vklm_case_matmul_dot8 = {
     .name = "matmul.dot8",
-    .dims = {"tokens", "rows", "columns", "added"},
+    .dims = {"tokens", "rows", "columns", "added", "terms"},
     .formats = true,
     .format_mask = VKLM_CASE_PACKED,
     .tier = VKLM_TIER_DOT8,
@@ -289,12 +293,13 @@ static void run_input8(vklm_lab *lab, vklm_format format, const uint32_t *n)
     for (size_t i = 0; i < 32; i++)
         x[i] = 0; // a block of zeros
     vklm_op_input8 op = {.x = vklm_lab_input(lab, x, all * sizeof *x),
-                         .y = vklm_case_output8(lab, n[0], n[1]),
+                         .y = vklm_case_output8(lab, n[0], n[1], n[2]),
                          .n_rows = n[0],
-                         .n_cols = n[1]};
+                         .n_cols = n[1],
+                         .terms = n[2]};
     vklm_lab_run(lab, record_input8, &op);
     if (!vklm_lab_is_dry(lab))
-        vklm_case_check8(lab, "rows", op.y, x, n[0], n[1]);
+        vklm_case_check8(lab, "rows", op.y, x, n[0], n[1], n[2]);
     free(x);
     vklm_lab_finish_case(lab, record_input8, &op);
 }
@@ -302,20 +307,24 @@ static void run_input8(vklm_lab *lab, vklm_format format, const uint32_t *n)
 static vklm_case_cost cost_input8(vklm_format format, const uint32_t *n)
 {
     (void)format;
-    return (vklm_case_cost){.flop = 3.0 * n[0] * n[1], .bytes = 5.25 * n[0] * n[1]};
+    return (vklm_case_cost){.flop = 3.0 * n[2] * n[0] * n[1],
+                            .bytes = (4 + 1.25 * n[2]) * n[0] * n[1]};
 }
 
 static const vklm_case_shape input8_shapes[] = {
-    {{1, 64}, 0},
-    {{3, 192}, 0},
-    {{37, 2048}, 0},
-    {{256, 7168}, VKLM_CASE_1_8B},
-    {{256, 13824}, VKLM_CASE_13B},
+    {{1, 64, 1}, 0},
+    {{1, 64, 2}, 0},
+    {{3, 192, 2}, 0},
+    {{37, 2048, 1}, 0},
+    {{256, 2048, 1}, VKLM_CASE_1_8B},
+    {{256, 7168, 2}, VKLM_CASE_1_8B},
+    {{256, 5120, 1}, VKLM_CASE_13B},
+    {{256, 13824, 2}, VKLM_CASE_13B},
 };
 
 const vklm_case_family vklm_case_input8_rows = {
     .name = "input8",
-    .dims = {"tokens", "columns"},
+    .dims = {"tokens", "columns", "terms"},
     .tier = VKLM_TIER_DOT8,
     .shapes = input8_shapes,
     .n_shapes = sizeof input8_shapes / sizeof *input8_shapes,

@@ -43,7 +43,7 @@ static void check_matvec(vklm_lab *lab, vklm_format format, uint32_t n_rows, uin
                          .x = vklm_lab_input(lab, x, n_cols * sizeof *x),
                          .y = vklm_lab_output(lab, NULL, n_rows)};
     if (dot8)
-        op.x8 = vklm_case_input8(lab, x, 1, n_cols);
+        op.x8 = vklm_case_input8(lab, x, 1, n_cols, 1);
     vklm_lab_run(lab, record_matvec, &op);
     double *xd = vklm_lab_doubles(x, n_cols);
     vklm_lab_matmul(lab, values, xd, 1, n_rows, n_cols, y, size);
@@ -149,8 +149,8 @@ static void check_swiglu(vklm_lab *lab, vklm_format format, uint32_t n, uint32_t
                                 .x = vklm_lab_input(lab, x, n_cols * sizeof *x),
                                 .y = vklm_lab_output(lab, NULL, n)};
     if (dot8) {
-        op.x8 = vklm_case_input8(lab, x, 1, n_cols);
-        op.y8 = vklm_case_output8(lab, 1, n);
+        op.x8 = vklm_case_input8(lab, x, 1, n_cols, 1);
+        op.y8 = vklm_case_output8(lab, 1, n, 1);
         op.counters = vklm_lab_output(lab, zeros, n / 32);
     }
     vklm_lab_run(lab, record_swiglu, &op);
@@ -167,7 +167,7 @@ static void check_swiglu(vklm_lab *lab, vklm_format format, uint32_t n, uint32_t
     vklm_lab_check("swiglu", vklm_lab_read(lab, op.y), both, size, n,
                    vklm_case_matvec_chain(lab, format, n_cols, dot8));
     if (dot8)
-        vklm_case_check8(lab, "swiglu", op.y8, vklm_lab_read(lab, op.y), 1, n);
+        vklm_case_check8(lab, "swiglu", op.y8, vklm_lab_read(lab, op.y), 1, n, 1);
     for (uint32_t i = 0; dot8 && i < n / 32; i++)
         vklm_lab_require(vklm_lab_word(vklm_lab_read(lab, op.counters), i) == 0,
                          "counter %u is not 0", i);
@@ -275,8 +275,8 @@ static void check_residual(vklm_lab *lab, vklm_format format, uint32_t n, uint32
         .eps = 1e-5f,
     };
     if (dot8) {
-        op.x8 = vklm_case_input8(lab, x, 1, n_cols);
-        op.yn8 = vklm_case_output8(lab, 1, n);
+        op.x8 = vklm_case_input8(lab, x, 1, n_cols, 1);
+        op.yn8 = vklm_case_output8(lab, 1, n, 1);
     }
     vklm_lab_run(lab, record_residual, &op);
     double *xd = vklm_lab_doubles(x, n_cols);
@@ -295,7 +295,7 @@ static void check_residual(vklm_lab *lab, vklm_format format, uint32_t n, uint32
         size[r] = fabs(normed[r]);
     vklm_lab_check("norm", vklm_lab_read(lab, op.yn), normed, size, n, (double)n / 4 + 16);
     if (dot8)
-        vklm_case_check8(lab, "norm", op.yn8, vklm_lab_read(lab, op.yn), 1, n);
+        vklm_case_check8(lab, "norm", op.yn8, vklm_lab_read(lab, op.yn), 1, n, 1);
     vklm_lab_require(memcmp(vklm_lab_read(lab, op.counter), &zero, 4) == 0, "the counter is not 0");
     free(x), free(xd), free(y), free(norm), free(sum), free(size), free(normed), free(got);
     vklm_lab_finish_case(lab, record_residual, &op);

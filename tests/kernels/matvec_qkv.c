@@ -66,7 +66,7 @@ static void check_qkv(vklm_lab *lab, vklm_format format, qkv_case c)
         .n_ctx = N_CTX,
     };
     if (c.dot8)
-        op.x8 = vklm_case_input8(lab, x, 1, c.n_cols);
+        op.x8 = vklm_case_input8(lab, x, 1, c.n_cols, 1);
     vklm_lab_run(lab, record_qkv, &op);
     double *xd = vklm_lab_doubles(x, c.n_cols);
     vklm_lab_matmul(lab, values, xd, 1, n, c.n_cols, y, size);

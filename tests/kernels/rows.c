@@ -37,7 +37,7 @@ static void check_embed(vklm_lab *lab, vklm_format format, uint32_t n_tokens, ui
         .eps = 1e-5f,
     };
     if (dot8)
-        op.xn8 = vklm_case_output8(lab, 1, n);
+        op.xn8 = vklm_case_output8(lab, 1, n, 1);
     vklm_lab_run(lab, record_embed, &op);
     const float *x = vklm_lab_read(lab, op.x), *xn = vklm_lab_read(lab, op.xn);
     for (size_t t = 0; t < n_tokens; t++) {
@@ -52,7 +52,7 @@ static void check_embed(vklm_lab *lab, vklm_format format, uint32_t n_tokens, ui
         free(row);
     }
     if (dot8)
-        vklm_case_check8(lab, "embed", op.xn8, xn, 1, n);
+        vklm_case_check8(lab, "embed", op.xn8, xn, 1, n, 1);
     free(norm), free(tokens), free(y), free(size);
     vklm_lab_finish_case(lab, record_embed, &op);
 }
