@@ -108,6 +108,12 @@ struct vklm_args_input8 {
     VKLM_U32 n_rows, n_cols;
 };
 
+struct vklm_args_input16 {
+    VKLM_ADDRESS x; // f32 [n_rows, n_cols]
+    VKLM_ADDRESS y; // rows in f16 (ops/input16.h)
+    VKLM_U32 n_cols;
+};
+
 struct vklm_args_rmsnorm {
     VKLM_ADDRESS x;    // f32 [n_rows, n_cols]
     VKLM_ADDRESS norm; // f32 [n_cols]

@@ -1,38 +1,43 @@
 // The tile under the coop tier's matmuls: VK_KHR_cooperative_matrix, f16 x f16 into f32. A workgroup owns TILE_T tokens x
 // TILE_R rows of y, each of its SUBGROUPS_T x SUBGROUPS_R subgroups a rectangle of it: T x R matrices of M tokens x N rows,
 // kept in registers. Tiles of x and W, BLOCK_K columns at a time, pass through shared memory as f16, each row's
-// columns side by side: x is matrix A by rows, W is matrix B by columns.
+// columns side by side: x is matrix A by rows, W is matrix B by columns. AHEAD: while one pair of tiles is multiplied
+// the next is on its way to registers, as it lies in device memory, where there are enough of those.
 //
-// Range. f16 ends at 65504, and activations of real models do not: x is multiplied by a power of two, 64 at first (small
-// values lose fewer bits so), and a smaller one from the block on in which |x| times it would reach 2^15. Sums so far
-// are multiplied by the quotient, which is exact. x is then good to 11 bits, or to 2^-24 / scale where that is more; what
-// is not finite stays so. Weights beyond f16 count as +-65504.
+// x comes in rows of f16, each with the power of two that its values are short of (input16.comp). Weights beyond f16 count
+// as +-65504.
 //
 // Included after the push constants `args`, whose n_rows and n_cols are the matrix's. Past the edge x is filled with zeros,
 // and W with its last row and block, whose products with zeros and in rows that nobody keeps do not matter. The host
 // guarantees that n_cols is a multiple of the format's group, that M, N, K is a row of the device's table, that TILE_T is a
 // multiple of M * SUBGROUPS_T and TILE_R of N * SUBGROUPS_R, and that local_size_x is SUBGROUPS_T * SUBGROUPS_R full
 // subgroups.
-// Constant ids: 0 = local_size_x, 2 = TILE_T, 3 = TILE_R, 7 = M, 8 = N, 9 = K, 10 = SUBGROUPS_T, 11 = SUBGROUPS_R.
+// Constant ids: 0 = local_size_x, 2 = TILE_T, 3 = TILE_R, 5 = AHEAD, 7 = M, 8 = N, 9 = K, 10 = SUBGROUPS_T,
+// 11 = SUBGROUPS_R.
 #include "quant/quant.glsl"
 
 layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
 layout(constant_id = 2) const uint TILE_T = 64;
 layout(constant_id = 3) const uint TILE_R = 64;
+layout(constant_id = 5) const bool AHEAD = false;
 layout(constant_id = 7) const uint M = 16;
 layout(constant_id = 8) const uint N = 16;
 layout(constant_id = 9) const uint K = 16;
 layout(constant_id = 10) const uint SUBGROUPS_T = 2;
 layout(constant_id = 11) const uint SUBGROUPS_R = 2;
 
-const uint BLOCK_K = 32, BLOCKS = BLOCK_K / QUANT_BLOCK, QUADS = BLOCK_K / 4; // of a row of the tiles
+const uint BLOCK_K = 32, BLOCKS = BLOCK_K / QUANT_BLOCK, QUADS = BLOCK_K / 4, OCTS = BLOCK_K / 8; // of a row of the tiles
 const uint STRIDE = QUADS + 2; // quads: 16 bytes of padding spread the rows over the banks
+const uint PART_QUADS = QUANT_QUADS / QUANT_PARTS, PARTS = QUADS / PART_QUADS;
 const uint T = TILE_T / (M * SUBGROUPS_T), R = TILE_R / (N * SUBGROUPS_R), SUMS = T * R;
+// What an invocation fetches at a time: parts of blocks of W, eight values of x.
+const uint LANES = gl_WorkGroupSize.x;
+const uint W_LOADS = (TILE_R * PARTS + LANES - 1) / LANES, X_LOADS = (TILE_T * OCTS + LANES - 1) / LANES;
 
 shared f16vec4 tile_x[TILE_T * STRIDE];
 shared f16vec4 tile_w[TILE_R * STRIDE];
 shared float results[SUBGROUPS_T * SUBGROUPS_R * M * N];
-shared uint largest; // bits of the largest |x| past the range of the first scale; 0: none
+shared float scales[TILE_T]; // of the tokens
 
 // The includer's: where W lies, how many tokens there are from the tile's first on, the row of x that is token t of the tile,
 // and what becomes of an element of y.
@@ -41,46 +46,49 @@ uint n_tokens();
 uint input_row(uint t);
 void put_result(uint t, uint row, float value);
 
-const float FIRST_SCALE = 64;
-const uint FIRST_LIMIT = 0x44000000; // bits of 512 = 2^15 / FIRST_SCALE
-const uint INFINITE = 0x7F800000;
-
-// The power of two that brings |x| of these bits to [2^14, 2^15).
-float scale_of(uint bits)
+uvec2 input_address(uint token)
 {
-    return bits == 0 ? FIRST_SCALE : uintBitsToFloat(268 - (bits >> 23) << 23);
+    return address_add_rows(args.x, input_row(token), args.n_cols * 2 + 16);
 }
 
-void load_weights(uint first_row, uint first_block)
+// The next pair of tiles, on its way from device memory.
+QuantRaw next_w[W_LOADS];
+uvec4 next_x[X_LOADS];
+
+void fetch(uint first_row, uint k)
 {
     QuantMatrix w = quant_matrix(weight(), args.n_rows, args.n_cols);
-    const uint blocks = args.n_cols / QUANT_BLOCK;
-    for (uint n = gl_LocalInvocationID.x; n < TILE_R * BLOCKS; n += gl_WorkGroupSize.x) {
-        uint row = n / BLOCKS, block = n % BLOCKS;
-        vec4 values[QUANT_QUADS];
-        quant_load(w, min(first_row + row, args.n_rows - 1) * blocks + min(first_block + block, blocks - 1), values);
-        [[unroll]] for (uint i = 0; i < QUANT_QUADS; i++)
-            tile_w[row * STRIDE + block * QUANT_QUADS + i] = f16vec4(clamp(values[i], -65504, 65504));
+    const uint blocks = args.n_cols / QUANT_BLOCK, n = n_tokens();
+    [[unroll]] for (uint l = 0; l < W_LOADS; l++) {
+        const uint at = (l * LANES + gl_LocalInvocationID.x) / QUANT_PARTS;
+        const uint row = min(first_row + at / BLOCKS, args.n_rows - 1);
+        next_w[l] = quant_fetch(w, row * blocks + min(k / QUANT_BLOCK + at % BLOCKS, blocks - 1));
+    }
+    [[unroll]] for (uint l = 0; l < X_LOADS; l++) {
+        const uint at = l * LANES + gl_LocalInvocationID.x, token = at / OCTS, oct = k / 8 + at % OCTS;
+        next_x[l] = uvec4(0);
+        if (token < n && oct < args.n_cols / 8)
+            next_x[l] = ReadU32x4(input_address(token)).v[oct];
     }
 }
 
-// Returns the bits of the largest finite |x| that this invocation has loaded.
-uint load_inputs(uint first_quad, float scale)
+void store()
 {
-    ReadF32x4 x = ReadF32x4(args.x);
-    const uint quads = args.n_cols / 4, n = n_tokens();
-    uint most = 0;
-    for (uint i = gl_LocalInvocationID.x; i < TILE_T * QUADS; i += gl_WorkGroupSize.x) {
-        uint token = i / QUADS, quad = i % QUADS;
-        vec4 a = vec4(0);
-        if (token < n && first_quad + quad < quads)
-            a = x.v[input_row(token) * quads + first_quad + quad];
-        uvec4 bits = floatBitsToUint(a) & 0x7FFFFFFFu;
-        bits = mix(bits, uvec4(0), greaterThanEqual(bits, uvec4(INFINITE)));
-        most = max(most, max(max(bits.x, bits.y), max(bits.z, bits.w)));
-        tile_x[token * STRIDE + quad] = f16vec4(a * scale);
+    [[unroll]] for (uint l = 0; l < W_LOADS; l++) {
+        const uint at = l * LANES + gl_LocalInvocationID.x, row = at / PARTS, part = at % PARTS;
+        f16vec4 values[PART_QUADS];
+        quant_unpack_f16(next_w[l], part % QUANT_PARTS, values);
+        if (row < TILE_R)
+            [[unroll]] for (uint i = 0; i < PART_QUADS; i++)
+                tile_w[row * STRIDE + part * PART_QUADS + i] = values[i];
     }
-    return most;
+    [[unroll]] for (uint l = 0; l < X_LOADS; l++) {
+        const uint at = l * LANES + gl_LocalInvocationID.x, token = at / OCTS, quad = at % OCTS * 2;
+        if (token < TILE_T)
+            [[unroll]] for (uint i = 0; i < 2; i++)
+                tile_x[token * STRIDE + quad + i] =
+                    f16vec4(unpackFloat2x16(next_x[l][2 * i]), unpackFloat2x16(next_x[l][2 * i + 1]));
+    }
 }
 
 // y's tile, from row first_row on, goes to put_result.
@@ -90,26 +98,18 @@ void matmul_tile(uint first_row)
     coopmat<float, gl_ScopeSubgroup, M, N, gl_MatrixUseAccumulator> sums[SUMS];
     [[unroll]] for (uint i = 0; i < SUMS; i++)
         sums[i] = coopmat<float, gl_ScopeSubgroup, M, N, gl_MatrixUseAccumulator>(0);
-    uint known = 0; // of `largest`: what the scale and the sums so far are made for
-    if (gl_LocalInvocationID.x == 0)
-        largest = 0;
-    barrier();
+    for (uint t = gl_LocalInvocationID.x; t < min(n_tokens(), TILE_T); t += LANES)
+        scales[t] = ReadF32(address_add(input_address(t), args.n_cols * 2)).v[0];
 
+    if (AHEAD)
+        fetch(first_row, 0);
     for (uint k = 0; k < args.n_cols; k += BLOCK_K) {
-        load_weights(first_row, k / QUANT_BLOCK);
-        uint most = load_inputs(k / 4, scale_of(known));
-        if (most >= FIRST_LIMIT && most > known)
-            atomicMax(largest, most);
+        if (!AHEAD)
+            fetch(first_row, k);
+        store();
         barrier();
-        const uint now = largest;
-        if (now != known) { // for all invocations or for none
-            const float quotient = scale_of(now) / scale_of(known);
-            [[unroll]] for (uint i = 0; i < SUMS; i++)
-                sums[i] *= quotient;
-            known = now;
-            load_inputs(k / 4, scale_of(known)); // each invocation over what it wrote itself
-            barrier();
-        }
+        if (AHEAD && k + BLOCK_K < args.n_cols)
+            fetch(first_row, k + BLOCK_K);
         [[unroll]] for (uint kk = 0; kk < BLOCK_K; kk += K) {
             coopmat<float16_t, gl_ScopeSubgroup, M, K, gl_MatrixUseA> a[T];
             [[unroll]] for (uint t = 0; t < T; t++)
@@ -128,17 +128,15 @@ void matmul_tile(uint first_row)
 
     // One matrix after the other through shared memory: which element an invocation holds is the driver's affair.
     const uint mine = gl_SubgroupID * (M * N);
-    const float unscale = 1 / scale_of(known);
-    const uint LANES = gl_WorkGroupSize.x / (SUBGROUPS_T * SUBGROUPS_R);
     [[unroll]] for (uint t = 0; t < T; t++)
         [[unroll]] for (uint r = 0; r < R; r++) {
             coopMatStore(sums[t * R + r], results, mine, N, gl_CooperativeMatrixLayoutRowMajor);
             subgroupBarrier();
-            [[unroll]] for (uint j = 0; j < M * N; j += LANES) {
+            [[unroll]] for (uint j = 0; j < M * N; j += LANES / (SUBGROUPS_T * SUBGROUPS_R)) {
                 uint i = j + gl_SubgroupInvocationID;
                 uint token = token0 + t * M + i / N, row = first_row + row0 + r * N + i % N;
                 if (token < n_tokens() && row < args.n_rows)
-                    put_result(token, row, results[mine + i] * unscale);
+                    put_result(token, row, results[mine + i] * scales[token]);
             }
             subgroupBarrier();
         }

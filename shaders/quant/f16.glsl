@@ -20,9 +20,25 @@ QuantMatrix quant_of_row(QuantRow row)
     return QuantMatrix(row);
 }
 
-void quant_load(QuantMatrix m, uint i, out vec4 w[2])
+#define QuantRaw uvec4
+
+QuantRaw quant_fetch(QuantMatrix m, uint i)
 {
-    uvec4 u = m.v[i];
+    return m.v[i];
+}
+
+void quant_unpack(QuantRaw u, out vec4 w[2])
+{
     w[0] = vec4(unpackHalf2x16(u.x), unpackHalf2x16(u.y));
     w[1] = vec4(unpackHalf2x16(u.z), unpackHalf2x16(u.w));
 }
+
+#ifdef QUANT_F16
+#define QUANT_PARTS 1
+
+void quant_unpack_f16(QuantRaw u, uint part, out f16vec4 w[2])
+{
+    w[0] = f16vec4(unpackFloat2x16(u.x), unpackFloat2x16(u.y));
+    w[1] = f16vec4(unpackFloat2x16(u.z), unpackFloat2x16(u.w));
+}
+#endif

@@ -49,13 +49,21 @@ vec2 quant_q4_line(QuantMatrix m, uint i)
            vec2(bytes & 0xFFu, bytes >> 8 & 0xFFu);
 }
 
-void quant_load(QuantMatrix m, uint i, out vec4 w[8])
+struct QuantRaw {
+    uvec4 quants;
+    vec2 line;
+};
+
+QuantRaw quant_fetch(QuantMatrix m, uint i)
 {
-    uvec4 u = m.quants.v[i];
-    vec2 line = quant_q4_line(m, i);
+    return QuantRaw(m.quants.v[i], quant_q4_line(m, i));
+}
+
+void quant_unpack(QuantRaw raw, out vec4 w[8])
+{
     [[unroll]] for (uint k = 0; k < 4; k++) {
-        w[k] = line.x * quant_q4x4(u[k]) - line.y;
-        w[4 + k] = line.x * quant_q4x4(u[k] >> 4) - line.y;
+        w[k] = raw.line.x * quant_q4x4(raw.quants[k]) - raw.line.y;
+        w[4 + k] = raw.line.x * quant_q4x4(raw.quants[k] >> 4) - raw.line.y;
     }
 }
 
@@ -97,5 +105,17 @@ void quant_block8(QuantMatrix m, uint i, out uvec4 low, out uvec4 high, out vec2
     low = u & 0x0F0F0F0Fu;
     high = u >> 4 & 0x0F0F0F0Fu;
     line = quant_q4_line(m, i);
+}
+#endif
+
+#ifdef QUANT_F16
+#define QUANT_PARTS 2 // the low halves, the high halves
+
+void quant_unpack_f16(QuantRaw raw, uint part, out f16vec4 w[4])
+{
+    [[unroll]] for (uint k = 0; k < 4; k++) {
+        const vec4 values = raw.line.x * quant_q4x4(raw.quants[k] >> 4 * part) - raw.line.y;
+        w[k] = f16vec4(clamp(values, -65504, 65504));
+    }
 }
 #endif

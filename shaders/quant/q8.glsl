@@ -45,14 +45,20 @@ float quant_q8_scale(QuantMatrix m, uint i)
     return unpackHalf2x16(pair).x * (1.0 / 128);
 }
 
-void quant_load(QuantMatrix m, uint i, out vec4 w[4])
+struct QuantRaw {
+    uvec4 quants;
+    float scale;
+};
+
+QuantRaw quant_fetch(QuantMatrix m, uint i)
 {
-    uvec4 u = m.quants.v[i];
-    float scale = quant_q8_scale(m, i);
-    w[0] = scale * quant_q8x4(u.x);
-    w[1] = scale * quant_q8x4(u.y);
-    w[2] = scale * quant_q8x4(u.z);
-    w[3] = scale * quant_q8x4(u.w);
+    return QuantRaw(m.quants.v[i], quant_q8_scale(m, i));
+}
+
+void quant_unpack(QuantRaw raw, out vec4 w[4])
+{
+    [[unroll]] for (uint k = 0; k < 4; k++)
+        w[k] = raw.scale * quant_q8x4(raw.quants[k]);
 }
 
 float quant_dot(QuantMatrix m, uint i, vec4 x[4], float sum_x)
@@ -86,5 +92,16 @@ void quant_block8(QuantMatrix m, uint i, out uvec4 low, out uvec4 high, out vec2
     low = m.quants.v[2 * i];
     high = m.quants.v[2 * i + 1];
     line = vec2(quant_q8_scale(m, 2 * i), 0);
+}
+#endif
+
+#ifdef QUANT_F16
+#define QUANT_PARTS 1
+
+// A scale is an f16 and |q| at most 128: nothing is beyond f16.
+void quant_unpack_f16(QuantRaw raw, uint part, out f16vec4 w[4])
+{
+    [[unroll]] for (uint k = 0; k < 4; k++)
+        w[k] = f16vec4(raw.scale * quant_q8x4(raw.quants[k]));
 }
 #endif

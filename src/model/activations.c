@@ -4,6 +4,7 @@
 
 #include "gpu/cmd.h"
 #include "ops/attention.h"
+#include "ops/input16.h"
 #include "ops/input8.h"
 #include "ops/sample.h"
 #include "ops/tune.h"
@@ -17,7 +18,8 @@ typedef struct {
     vklm_gpu_slot step, tokens, x, xn, qkv, heads, gate_up, mlp, logits, partial, counters,
         settings, counts, list, candidates, kv_row, kv_counters;
     vklm_gpu_slot routes, expert_out, dispatch, tiles, entries, places, status; // with experts
-    vklm_gpu_slot xn8, heads8, mlp8, mlp_counters, rows8; // of the dot8 tier; 0 bytes: not there
+    // Of the dot8 tier, and of it and the coop tier; 0 bytes: not there.
+    vklm_gpu_slot xn8, heads8, mlp8, mlp_counters, inputs;
 } slots;
 
 static uint32_t max_tokens(const vklm_gpu_caps *caps, uint32_t n_ctx)
@@ -56,28 +58,33 @@ static vklm_status lay_out_experts(const vklm_gpu_caps *caps, const vklm_arch *a
     return add_all(layout, wanted, sizeof wanted / sizeof *wanted);
 }
 
-// Room for the largest input of a chunk in 8 bits.
-static uint64_t rows8_bytes(const vklm_arch *arch, uint64_t rows)
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+// Room for the largest input of a chunk in 8 bits, where it has columns for that, or in f16.
+static uint64_t inputs_bytes(unsigned tiers, const vklm_arch *arch, uint64_t rows)
 {
     const uint64_t top_k = arch->top_k ? arch->top_k : 1;
     const struct {
-        uint64_t rows, n;
-    } inputs[] = {{rows * VKLM_TERMS, arch->n_hidden},
-                  {rows * VKLM_TERMS, (uint64_t)arch->n_heads * arch->head_dim},
-                  {rows * top_k * VKLM_TERMS_DOWN, arch->n_intermediate}};
+        uint64_t rows, n, terms;
+    } inputs[] = {{rows, arch->n_hidden, VKLM_TERMS_QKV},
+                  {rows, (uint64_t)arch->n_heads * arch->head_dim, VKLM_TERMS},
+                  {rows * top_k, arch->n_intermediate, VKLM_TERMS_DOWN}};
     uint64_t most = 0;
     for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++) {
-        const uint64_t bytes = inputs[i].rows * vklm_op_input8_bytes(inputs[i].n);
-        if (inputs[i].n % 64 == 0 && bytes > most)
-            most = bytes;
+        if (tiers & VKLM_TIER_DOT8 && inputs[i].n % 64 == 0)
+            most =
+                larger(most, inputs[i].rows * inputs[i].terms * vklm_op_input8_bytes(inputs[i].n));
+        if (tiers & VKLM_TIER_COOP)
+            most = larger(most, inputs[i].rows * vklm_op_input16_bytes(inputs[i].n));
     }
     return most;
 }
 
-// One token's inputs in 8 bits, where the matrices that they meet have columns for it; and a
-// chunk's.
-static vklm_status lay_out_dot8(const vklm_arch *arch, uint64_t rows, vklm_gpu_layout *layout,
-                                slots *s)
+// One token's inputs in 8 bits, where the matrices that they meet have columns for it.
+static vklm_status lay_out_dot8(const vklm_arch *arch, vklm_gpu_layout *layout, slots *s)
 {
     const uint64_t n_heads = (uint64_t)arch->n_heads * arch->head_dim, n_mlp = arch->n_intermediate;
     const uint64_t n_mlps = arch->top_k ? arch->top_k : 1;
@@ -91,8 +98,6 @@ static vklm_status lay_out_dot8(const vklm_arch *arch, uint64_t rows, vklm_gpu_l
     if (status == VKLM_OK && n_mlp % 64 == 0)
         status =
             vklm_gpu_layout_add(layout, n_mlps * n_mlp / 32 * sizeof(uint32_t), &s->mlp_counters);
-    if (status == VKLM_OK && rows8_bytes(arch, rows) > 0)
-        status = vklm_gpu_layout_add(layout, rows8_bytes(arch, rows), &s->rows8);
     return status;
 }
 
@@ -125,9 +130,12 @@ static vklm_status lay_out(const vklm_gpu_caps *caps, const vklm_arch *arch, uin
     vklm_status status = add_all(layout, wanted, sizeof wanted / sizeof *wanted);
     if (status == VKLM_OK && arch->n_experts)
         status = lay_out_experts(caps, arch, (uint32_t)rows, layout, s);
-    s->xn8 = s->heads8 = s->mlp8 = s->mlp_counters = s->rows8 = (vklm_gpu_slot){0};
+    s->xn8 = s->heads8 = s->mlp8 = s->mlp_counters = s->inputs = (vklm_gpu_slot){0};
     if (status == VKLM_OK && caps->tiers & VKLM_TIER_DOT8)
-        status = lay_out_dot8(arch, rows, layout, s);
+        status = lay_out_dot8(arch, layout, s);
+    const uint64_t bytes = inputs_bytes(caps->tiers, arch, rows);
+    if (status == VKLM_OK && bytes > 0)
+        status = vklm_gpu_layout_add(layout, bytes, &s->inputs);
     return status;
 }
 
@@ -225,7 +233,7 @@ vklm_status vklm_activations_init(vklm_gpu_device *device, const vklm_arch *arch
         {&out->heads8, s.heads8},
         {&out->mlp8, s.mlp8},
         {&out->mlp_counters, s.mlp_counters},
-        {&out->rows8, s.rows8},
+        {&out->inputs, s.inputs},
     };
     for (size_t i = 0; i < sizeof views / sizeof *views; i++)
         if (views[i].slot.bytes > 0)

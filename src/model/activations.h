@@ -11,8 +11,9 @@
 #include "ops/experts.h"
 
 // Terms of a prompt's inputs in 8 bits (ops/input8.h). What goes into down, products of two
-// activations, has few large values, and would be off by three times as much as the others in one.
-enum { VKLM_TERMS = 1, VKLM_TERMS_DOWN = 2 };
+// activations, has few large values, and would be off by three times as much as the others in one;
+// errors of queries and keys are in exponents, and turned most greedy tokens of what was left.
+enum { VKLM_TERMS = 1, VKLM_TERMS_QKV = 2, VKLM_TERMS_DOWN = 2 };
 
 typedef struct {
     uint32_t max_tokens;     // rows
@@ -44,7 +45,9 @@ typedef struct {
     vklm_gpu_view xn8, heads8;  // [n_hidden], [n_heads * head_dim]
     vklm_gpu_view mlp8;         // [top_k or 1, n_intermediate]
     vklm_gpu_view mlp_counters; // u32 [top_k or 1, n_intermediate / 32], zero between dispatches
-    vklm_gpu_view rows8;        // and a chunk's, for one product after the other
+    // Of the dot8 and the coop tier, a chunk's inputs in 8 bits or in f16 (ops/input16.h), for one
+    // product after the other; or not there.
+    vklm_gpu_view inputs;
     vklm_gpu_arena *arena;
     const vklm_importance_sums
         *sums;                 // where prompts leave the squares of their activations, or NULL

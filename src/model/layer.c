@@ -2,6 +2,7 @@
 
 #include "ops/attention.h"
 #include "ops/experts.h"
+#include "ops/input16.h"
 #include "ops/input8.h"
 #include "ops/matmul.h"
 #include "ops/matvec.h"
@@ -194,20 +195,32 @@ static vklm_gpu_view rows8(vklm_gpu_cmd *cmd, const vklm_activations *a, vklm_gp
                            uint32_t n_rows, uint32_t n_cols, uint32_t terms)
 {
     vklm_gpu_view y =
-        vklm_gpu_view_part(a->rows8, 0, (uint64_t)n_rows * terms * vklm_op_input8_bytes(n_cols));
+        vklm_gpu_view_part(a->inputs, 0, (uint64_t)n_rows * terms * vklm_op_input8_bytes(n_cols));
     vklm_op_input8_record(
         cmd, &(vklm_op_input8){.x = x, .y = y, .n_rows = n_rows, .n_cols = n_cols, .terms = terms});
     return y;
 }
 
-// A product of a prompt, with its input in 8 bits where the dot8 tier takes it. With experts the
-// columns of a few tokens stay in f32: qkv and out are 6 % of 8x13b's layer, and rounding their
-// inputs would turn close choices of its router for nothing.
+// The same in f16.
+static vklm_gpu_view rows16(vklm_gpu_cmd *cmd, const vklm_activations *a, vklm_gpu_view x,
+                            uint32_t n_rows, uint32_t n_cols)
+{
+    vklm_gpu_view y = vklm_gpu_view_part(a->inputs, 0, n_rows * vklm_op_input16_bytes(n_cols));
+    vklm_op_input16_record(cmd,
+                           &(vklm_op_input16){.x = x, .y = y, .n_rows = n_rows, .n_cols = n_cols});
+    return y;
+}
+
+// A product of a prompt, with its input in f16 where matrix units take it, in 8 bits where the dot8
+// tier does. With experts the columns of a few tokens stay in f32: qkv and out are 6 % of 8x13b's
+// layer, and rounding their inputs would turn close choices of its router for nothing.
 static void matmul(vklm_gpu_cmd *cmd, const vklm_arch *arch, const vklm_activations *a,
                    vklm_op_matmul op)
 {
     const bool f32 = arch->n_experts && op.alone && op.n_tokens <= VKLM_OP_MATMUL_FEW;
-    if (!f32 && vklm_op_matmul_takes8(cmd, op.weight, op.n_tokens, op.alone))
+    if (vklm_op_matmul_takes16(cmd, op.weight, op.n_tokens, op.alone))
+        op.x16 = rows16(cmd, a, op.x, op.n_tokens, op.weight->n_cols);
+    else if (!f32 && vklm_op_matmul_takes8(cmd, op.weight, op.n_tokens, op.alone))
         op.x8 = rows8(cmd, a, op.x, op.n_tokens, op.weight->n_cols, op.x8_terms);
     vklm_op_matmul_record(cmd, &op);
 }
@@ -217,9 +230,11 @@ static void expert_matmul(vklm_gpu_cmd *cmd, const vklm_activations *a, uint64_t
                           vklm_op_expert_matmul op)
 {
     const vklm_experts *e = op.experts;
-    if (vklm_op_expert_matmul_takes8(cmd, e, op.down))
-        op.x8 = rows8(cmd, a, op.x, (uint32_t)n_rows, op.down ? e->n_intermediate : e->n_hidden,
-                      op.x8_terms);
+    const uint32_t n_cols = op.down ? e->n_intermediate : e->n_hidden;
+    if (vklm_op_expert_matmul_takes16(cmd, e, op.down))
+        op.x16 = rows16(cmd, a, op.x, (uint32_t)n_rows, n_cols);
+    else if (vklm_op_expert_matmul_takes8(cmd, e, op.down))
+        op.x8 = rows8(cmd, a, op.x, (uint32_t)n_rows, n_cols, op.x8_terms);
     vklm_op_expert_matmul_record(cmd, &op);
 }
 
@@ -327,7 +342,7 @@ void vklm_layer_prefill_record(vklm_gpu_cmd *cmd, const vklm_weights *weights, u
            (vklm_op_matmul){.label = "qkv",
                             .weight = &w->qkv,
                             .x = xn,
-                            .x8_terms = VKLM_TERMS,
+                            .x8_terms = VKLM_TERMS_QKV,
                             .y = qkv,
                             .n_tokens = n_tokens,
                             .alone = alone});

@@ -154,6 +154,17 @@ void vklm_op_expert_group_record(vklm_gpu_cmd *cmd, const vklm_op_expert_group *
                                });
 }
 
+static vklm_tune_coop select_coop(const vklm_gpu_cmd *cmd, const vklm_experts *e, bool down)
+{
+    return vklm_tune_expert_matmul_coop(vklm_gpu_device_caps(vklm_gpu_cmd_device(cmd)),
+                                        down ? e->down_format : e->gate_up_format);
+}
+
+bool vklm_op_expert_matmul_takes16(const vklm_gpu_cmd *cmd, const vklm_experts *e, bool down)
+{
+    return select_coop(cmd, e, down).shader != NULL;
+}
+
 bool vklm_op_expert_matmul_takes8(const vklm_gpu_cmd *cmd, const vklm_experts *e, bool down)
 {
     return vklm_tune_prompt_dot8(vklm_gpu_device_caps(vklm_gpu_cmd_device(cmd)),
@@ -172,7 +183,6 @@ void vklm_op_expert_matmul_record(vklm_gpu_cmd *cmd, const vklm_op_expert_matmul
         .table = vklm_gpu_view_address(e->table),
         .tiles = vklm_gpu_view_address(g->tiles),
         .entries = vklm_gpu_view_address(g->entries),
-        .x = vklm_gpu_view_address(op->x),
         .y = vklm_gpu_view_address(op->y),
         .n_rows = op->down ? e->n_hidden : 2 * e->n_intermediate,
         .n_cols = op->down ? e->n_intermediate : e->n_hidden,
@@ -180,8 +190,10 @@ void vklm_op_expert_matmul_record(vklm_gpu_cmd *cmd, const vklm_op_expert_matmul
     const uint64_t row = 3 * sizeof(uint32_t); // of g->dispatch
     const vklm_format format = op->down ? e->down_format : e->gate_up_format;
     const bool dot8 = op->x8.buffer && vklm_op_expert_matmul_takes8(cmd, e, op->down);
-    if (dot8)
-        args.x = vklm_gpu_view_address(op->x8);
+    const vklm_tune_coop coop =
+        op->x16.buffer ? select_coop(cmd, e, op->down) : (vklm_tune_coop){0};
+    const vklm_gpu_view x = coop.shader ? op->x16 : dot8 ? op->x8 : op->x;
+    args.x = vklm_gpu_view_address(x);
     vklm_gpu_dispatch dispatch = {
         .label = op->down ? "experts down" : "experts gate up",
         .shader = dot8 ? vklm_tune_shader_dot8(tile.family, format)
@@ -191,16 +203,15 @@ void vklm_op_expert_matmul_record(vklm_gpu_cmd *cmd, const vklm_op_expert_matmul
         .args = &args,
         .args_bytes = sizeof args,
         .indirect = vklm_gpu_view_part(g->dispatch, op->down ? row : 0, row),
-        .reads = {e->table, g->tiles, g->entries, dot8 ? op->x8 : op->x},
+        .reads = {e->table, g->tiles, g->entries, x},
         .writes = {op->y},
     };
-    vklm_tune_coop coop =
-        vklm_tune_expert_matmul_coop(vklm_gpu_device_caps(vklm_gpu_cmd_device(cmd)), format);
     if (coop.shader) { // with the same tiles
         const uint32_t shape[] = {coop.m, coop.n, coop.k, coop.subgroups_tokens,
                                   coop.subgroups_rows};
         dispatch.shader = coop.shader;
         dispatch.constants[0] = coop.lanes;
+        dispatch.constants[5] = coop.ahead;
         memcpy(dispatch.constants + 7, shape, sizeof shape);
         dispatch.smallest_subgroups = true;
     }

@@ -68,9 +68,11 @@ typedef struct {
     vklm_gpu_view x, y;
     vklm_gpu_view x8;  // rows in 8 bits, where vklm_op_expert_matmul_takes8; x is not read then
     uint32_t x8_terms; // as in ops/matmul.h
+    vklm_gpu_view x16; // the same in f16, where vklm_op_expert_matmul_takes16
     bool down;
 } vklm_op_expert_matmul;
 bool vklm_op_expert_matmul_takes8(const vklm_gpu_cmd *cmd, const vklm_experts *experts, bool down);
+bool vklm_op_expert_matmul_takes16(const vklm_gpu_cmd *cmd, const vklm_experts *experts, bool down);
 void vklm_op_expert_matmul_record(vklm_gpu_cmd *cmd, const vklm_op_expert_matmul *op);
 
 // x[t] += sum_s routes[t, s].weight * rows[places[t, s]], in the order of s.

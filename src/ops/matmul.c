@@ -55,20 +55,20 @@ static void record_columns(vklm_gpu_cmd *cmd, const vklm_op_matmul *op,
 static void record_coop(vklm_gpu_cmd *cmd, const vklm_op_matmul *op,
                         const struct vklm_args_matmul *args, const vklm_tune_coop *t)
 {
-    vklm_gpu_cmd_dispatch(
-        cmd, &(vklm_gpu_dispatch){
-                 .label = op->label,
-                 .shader = t->shader,
-                 .constants = {t->lanes, 0, t->tile_tokens, t->tile_rows, op->add, [7] = t->m, t->n,
-                               t->k, t->subgroups_tokens, t->subgroups_rows},
-                 .smallest_subgroups = true,
-                 .args = args,
-                 .args_bytes = sizeof *args,
-                 .groups = {ceil_div(op->n_tokens, t->tile_tokens),
-                            ceil_div(op->weight->n_rows, t->tile_rows)},
-                 .reads = {op->weight->data, op->x},
-                 .writes = {op->y},
-             });
+    vklm_gpu_cmd_dispatch(cmd, &(vklm_gpu_dispatch){
+                                   .label = op->label,
+                                   .shader = t->shader,
+                                   .constants = {t->lanes, 0, t->tile_tokens, t->tile_rows, op->add,
+                                                 t->ahead, [7] = t->m, t->n, t->k,
+                                                 t->subgroups_tokens, t->subgroups_rows},
+                                   .smallest_subgroups = true,
+                                   .args = args,
+                                   .args_bytes = sizeof *args,
+                                   .groups = {ceil_div(op->n_tokens, t->tile_tokens),
+                                              ceil_div(op->weight->n_rows, t->tile_rows)},
+                                   .reads = {op->weight->data, op->x16},
+                                   .writes = {op->y},
+                               });
 }
 
 static bool are_columns(uint32_t n_tokens, bool alone)
@@ -83,6 +83,22 @@ bool vklm_op_matmul_takes8(const vklm_gpu_cmd *cmd, const vklm_weight *weight, u
     return are_columns(n_tokens, alone)
                ? vklm_tune_dot8(caps, weight->format, weight->n_cols)
                : vklm_tune_prompt_dot8(caps, weight->format, weight->n_cols);
+}
+
+// No shader: the other tiers.
+static vklm_tune_coop select_coop(const vklm_gpu_cmd *cmd, const vklm_weight *w, uint32_t n_tokens,
+                                  bool alone)
+{
+    if (are_columns(n_tokens, alone))
+        return (vklm_tune_coop){0};
+    return vklm_tune_matmul_coop(vklm_gpu_device_caps(vklm_gpu_cmd_device(cmd)), w->format,
+                                 w->n_rows, n_tokens);
+}
+
+bool vklm_op_matmul_takes16(const vklm_gpu_cmd *cmd, const vklm_weight *weight, uint32_t n_tokens,
+                            bool alone)
+{
+    return select_coop(cmd, weight, n_tokens, alone).shader != NULL;
 }
 
 void vklm_op_matmul_record(vklm_gpu_cmd *cmd, const vklm_op_matmul *op)
@@ -105,13 +121,12 @@ void vklm_op_matmul_record(vklm_gpu_cmd *cmd, const vklm_op_matmul *op)
     const bool columns = are_columns(op->n_tokens, op->alone),
                dot8 = op->x8.buffer && vklm_op_matmul_takes8(cmd, w, op->n_tokens, op->alone);
     const vklm_tune_coop coop =
-        columns ? (vklm_tune_coop){0}
-                : vklm_tune_matmul_coop(caps, w->format, w->n_rows, op->n_tokens);
+        op->x16.buffer ? select_coop(cmd, w, op->n_tokens, op->alone) : (vklm_tune_coop){0};
     const vklm_tune_tile tile = dot8 ? vklm_tune_matmul_dot8(caps) : vklm_tune_matmul(caps);
     const vklm_family family = columns ? VKLM_FAMILY_MATVEC_COLUMNS : tile.family;
     const char *shader =
         dot8 ? vklm_tune_shader_dot8(family, w->format) : vklm_tune_shader(family, w->format);
-    const vklm_gpu_view x = dot8 ? op->x8 : op->x;
+    const vklm_gpu_view x = coop.shader ? op->x16 : dot8 ? op->x8 : op->x;
     args.x = vklm_gpu_view_address(x);
     if (columns)
         record_columns(cmd, op, &args, x, shader);

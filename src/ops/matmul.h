@@ -14,6 +14,7 @@ typedef struct {
     vklm_gpu_view x, y;
     vklm_gpu_view x8;  // rows in 8 bits (ops/input8.h), where vklm_op_matmul_takes8; x is not read
     uint32_t x8_terms; // then
+    vklm_gpu_view x16; // rows in f16 (ops/input16.h), where vklm_op_matmul_takes16; the same
     uint32_t n_tokens;
     bool add;
     // These are all tokens there are, not the rest of a longer prompt. Up to VKLM_OP_MATMUL_FEW of
@@ -28,6 +29,10 @@ enum { VKLM_OP_MATMUL_FEW = 8 };
 // units, or so few tokens that they are columns.
 bool vklm_op_matmul_takes8(const vklm_gpu_cmd *cmd, const vklm_weight *weight, uint32_t n_tokens,
                            bool alone);
+
+// Whether matrix units do.
+bool vklm_op_matmul_takes16(const vklm_gpu_cmd *cmd, const vklm_weight *weight, uint32_t n_tokens,
+                            bool alone);
 
 void vklm_op_matmul_record(vklm_gpu_cmd *cmd, const vklm_op_matmul *op);
 

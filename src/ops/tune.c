@@ -164,7 +164,7 @@ vklm_tune_prefill_tile vklm_tune_attention_prefill(const vklm_gpu_caps *caps, ui
 // Lanes of a tile's sums, which stay in registers: 32 for each lane of 64 x 64, and on subgroups of
 // 32 and more 64 for each of 128 x 128, which reads half as much of the shared memory per product.
 // On 8 and 16 lanes (Intel) 64 sums spill: 184 registers on dg2 and 87 on bmg with Mesa 26.2, none
-// of either with 32.
+// of either with 32; and so do tiles on their way to registers while others are multiplied.
 static vklm_tune_coop coop_tile(const vklm_gpu_caps *caps, uint32_t side, uint32_t sums_per_lane)
 {
     const vklm_coop_shape *shape = vklm_gpu_caps_coop_shape(caps);
@@ -175,7 +175,8 @@ static vklm_tune_coop coop_tile(const vklm_gpu_caps *caps, uint32_t side, uint32
                         .n = shape->n,
                         .k = shape->k,
                         .subgroups_tokens = 1,
-                        .subgroups_rows = 1};
+                        .subgroups_rows = 1,
+                        .ahead = caps->min_subgroup_size >= 32};
     // Each subgroup's rectangle as square as may be: fewer loads of either side.
     for (uint32_t n = t.lanes / caps->min_subgroup_size; n > 1; n /= 2) {
         uint32_t tokens = side / t.subgroups_tokens, rows = side / t.subgroups_rows;

@@ -28,6 +28,7 @@ const vklm_case_family *const *vklm_case_families(size_t *out_n)
         &vklm_case_matmul,
         &vklm_case_matmul_dot8,
         &vklm_case_input8_rows,
+        &vklm_case_input16_rows,
         &vklm_case_matmul_coop,
         &vklm_case_matmul_coop_exact,
         &vklm_case_rope_kv,

@@ -1,9 +1,9 @@
 // The coop tier's products against double precision: dense, and of grouped experts.
 //
-// The bound. w and x are rounded to f16, in a direction that Vulkan leaves open: each is off by at
-// most 2^-10 of itself, or by 2^-24 where that is more; x is divided by 1 / 64 before, or by what
-// brings the tile's largest |x| below 2^15. Products of f16 are exact in f32; a matrix unit may cut
-// off sums where it should round: 2^-23 of the sum of magnitudes for each addition.
+// The bound. x is in f16 already; w is rounded to it, in a direction that Vulkan leaves open: it is
+// off by at most 2^-10 of itself, or by 2^-24 where that is more. Products of f16 are exact in f32;
+// a matrix unit may cut off sums where it should round: 2^-23 of the sum of magnitudes for each
+// addition.
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,55 +19,19 @@ enum {
     FORMATS = HALVES | VKLM_CASE_PACKED,
 };
 
-static void fill_inputs(coop_inputs kind, float *x, uint32_t n_tokens, uint32_t n_cols)
-{
-    static const float outliers[] = {600, 1e5f, -7e4f, 3e6f};
-    const size_t n = (size_t)n_tokens * n_cols;
-    vklm_lab_random(n_tokens, x, n);
-    for (size_t i = 0; kind == COOP_EXACT && i < n; i++)
-        x[i] = rintf(x[i] * 1024) / 1024;
-    for (size_t i = 0; kind == COOP_OUTLIERS && i < 4; i++)
-        x[i * 7 % n_tokens * n_cols + (2 * i + 1) * n_cols / 8] = outliers[i];
-    if (kind == COOP_HUGE)
-        x[n - 1] = 1e30f;
-    if (kind == COOP_NOT_FINITE) {
-        x[2 * n_cols + 40] = INFINITY;
-        x[5 * n_cols + 3] = NAN;
-    }
-}
-
-// Of those that are finite.
-static double largest(const float *x, size_t n)
-{
-    double most = 0;
-    for (size_t i = 0; i < n; i++)
-        if (isfinite(x[i]))
-            most = fmax(most, fabs((double)x[i]));
-    return most;
-}
-
-// The reference for one token, and the bound in units of 2^-24. `most`: the largest |x| of its
-// tile, or more.
-static void expect(const vklm_lab *lab, const float *values, const float *x, coop_inputs kind,
-                   double most, uint32_t n_rows, uint32_t n_cols, double *y, double *bound)
+// The reference for one token, and the bound in units of 2^-24.
+static void expect(const vklm_lab *lab, const float *values, const float *x, input16_kind kind,
+                   uint32_t n_rows, uint32_t n_cols, double *y, double *bound)
 {
     if (vklm_lab_is_dry(lab))
         return;
-    double *xd = malloc(n_cols * sizeof *xd), sum_x = 0;
-    for (uint32_t k = 0; k < n_cols; k++) {
-        xd[k] = (double)x[k];
+    double *xd = vklm_lab_doubles(x, n_cols), sum_x = 0;
+    for (uint32_t k = 0; k < n_cols; k++)
         sum_x += fabs(xd[k]);
-    }
     vklm_lab_matmul(lab, values, xd, 1, n_rows, n_cols, y, bound);
-    // scale >= 2^14 / most
-    const double w_floor = 1, x_floor = most > 512 ? most * 0x1p-14 : 1.0 / 64;
-    const double rounding = kind == COOP_EXACT ? 0 : 0x1p14 + 0x1p14 + 16;
-    for (uint32_t r = 0; r < n_rows; r++) {
-        double sum_w = 0;
-        for (uint32_t k = 0; k < n_cols; k++)
-            sum_w += fabs((double)values[(size_t)r * n_cols + k]);
-        bound[r] = bound[r] * (rounding + 2 * (n_cols + 4)) + w_floor * sum_x + x_floor * sum_w;
-    }
+    const double rounding = kind == INPUT16_EXACT ? 0 : 0x1p14;
+    for (uint32_t r = 0; r < n_rows; r++)
+        bound[r] = bound[r] * (rounding + 2 * (n_cols + 4)) + sum_x;
     free(xd);
 }
 
@@ -87,12 +51,12 @@ static bool finite_row(const float *x, uint32_t n)
 
 // One token's results. What is not finite shows in its token's results, and in no other's.
 static void judge(const vklm_lab *lab, const char *what, const coop_case *c, const float *values,
-                  const float *x, const float *old, double most, const float *got)
+                  const float *x, const float *old, const float *got)
 {
     double *y = calloc(c->n_rows, sizeof *y), *bound = calloc(c->n_rows, sizeof *bound);
     const bool finite = finite_row(x, c->n_cols);
     if (finite)
-        expect(lab, values, x, c->inputs, most, c->n_rows, c->n_cols, y, bound);
+        expect(lab, values, x, c->inputs, c->n_rows, c->n_cols, y, bound);
     for (uint32_t r = 0; r < c->n_rows; r++) {
         if (c->add) {
             y[r] += (double)old[r];
@@ -110,7 +74,7 @@ void vklm_case_matmul_coop_check(vklm_lab *lab, coop_case c, vklm_lab_record rec
     const size_t n = (size_t)c.n_tokens * c.n_rows, n_x = (size_t)c.n_tokens * c.n_cols;
     const float *values;
     float *x = malloc(n_x * sizeof *x), *old = malloc(n * sizeof *old);
-    fill_inputs(c.inputs, x, c.n_tokens, c.n_cols);
+    input16_fill(c.inputs, x, c.n_tokens, c.n_cols);
     vklm_lab_random(c.n_rows, old, n);
     vklm_weight w = vklm_lab_weight(lab, 5, c.format, c.n_rows, c.n_cols, &values);
     vklm_op_matmul op = {.label = "matmul",
@@ -119,16 +83,16 @@ void vklm_case_matmul_coop_check(vklm_lab *lab, coop_case c, vklm_lab_record rec
                          .y = vklm_lab_output(lab, c.add ? old : NULL, n),
                          .n_tokens = c.n_tokens,
                          .add = c.add};
+    op.x16 = vklm_case_input16(lab, x, c.n_tokens, c.n_cols);
     vklm_lab_run(lab, record, &op);
     char what[96];
     snprintf(what, sizeof what, "matmul %s %u tokens, %ux%u, inputs %d%s",
              vklm_format_name(c.format), c.n_tokens, c.n_rows, c.n_cols, c.inputs,
              c.add ? ", added" : "");
-    const double most = largest(x, n_x);
     const uint32_t judged = n_judged(c.n_tokens);
     for (uint32_t i = 0; i < judged; i++) {
         const size_t t = judged > 1 ? (size_t)i * (c.n_tokens - 1) / (judged - 1) : 0;
-        judge(lab, what, &c, values, x + t * c.n_cols, old + t * c.n_rows, most,
+        judge(lab, what, &c, values, x + t * c.n_cols, old + t * c.n_rows,
               vklm_lab_read(lab, op.y) + t * c.n_rows);
     }
     free(x), free(old);
@@ -142,8 +106,8 @@ static void record_matmul(vklm_gpu_cmd *cmd, const void *op)
 
 static void run_matmul(vklm_lab *lab, vklm_format format, const uint32_t *n)
 {
-    vklm_case_matmul_coop_check(lab, (coop_case){format, n[0], n[1], n[2], n[3], (coop_inputs)n[4]},
-                                record_matmul);
+    vklm_case_matmul_coop_check(
+        lab, (coop_case){format, n[0], n[1], n[2], n[3], (input16_kind)n[4]}, record_matmul);
 }
 
 // As of the base tier's.
@@ -154,43 +118,43 @@ static vklm_case_cost cost_matmul(vklm_format format, const uint32_t *n)
 
 // Tiles and edges; the large tile of devices that have one; inputs beyond f16, and not finite.
 static const vklm_case_shape matmul_coop_shapes[] = {
-    {{8, 1, 8, 0, COOP_RANDOM}, 0},
-    {{8, 64, 16, 1, COOP_RANDOM}, 0},
-    {{9, 65, 24, 0, COOP_RANDOM}, 0},
-    {{64, 64, 64, 1, COOP_RANDOM}, 0},
-    {{63, 130, 40, 0, COOP_RANDOM}, 0},
-    {{65, 3, 776, 1, COOP_RANDOM}, 0},
-    {{9, 331, 96, 0, COOP_RANDOM}, 0},
-    {{129, 70, 16, 1, COOP_RANDOM}, 0},
-    {{33, 96, 2048, 0, COOP_RANDOM}, 0},
-    {{12, 128, 5120, 1, COOP_RANDOM}, 0},
-    {{8, 1, 256, 0, COOP_RANDOM}, 0},
-    {{67, 65, 768, 1, COOP_RANDOM}, 0},
-    {{16, 33, 7168, 0, COOP_RANDOM}, 0},
-    {{128, 16384, 256, 0, COOP_RANDOM}, 0},
-    {{8, 40, 256, 0, COOP_OUTLIERS}, 0},
-    {{70, 20, 2048, 1, COOP_OUTLIERS}, 0},
-    {{8, 40, 256, 0, COOP_HUGE}, 0},
-    {{70, 20, 2048, 1, COOP_HUGE}, 0},
-    {{10, 20, 64, 0, COOP_NOT_FINITE}, 0},
-    {{10, 20, 256, 0, COOP_NOT_FINITE}, 0},
-    {{64, 6144, 2048, 0, COOP_RANDOM}, VKLM_CASE_BIG},
-    {{17, 5120, 13824, 1, COOP_OUTLIERS}, VKLM_CASE_BIG},
-    {{8, 99584, 2048, 0, COOP_RANDOM}, VKLM_CASE_BIG},
-    {{256, 6144, 2048, 0, COOP_RANDOM}, VKLM_CASE_1_8B},
-    {{256, 2048, 2048, 1, COOP_RANDOM}, VKLM_CASE_1_8B},
-    {{256, 14336, 2048, 0, COOP_RANDOM}, VKLM_CASE_1_8B},
-    {{256, 2048, 7168, 1, COOP_RANDOM}, VKLM_CASE_1_8B},
-    {{256, 15360, 5120, 0, COOP_RANDOM}, VKLM_CASE_13B | VKLM_CASE_8X13B},
-    {{512, 6144, 2048, 0, COOP_RANDOM}, VKLM_CASE_1_8B},
-    {{512, 15360, 5120, 0, COOP_RANDOM}, VKLM_CASE_13B | VKLM_CASE_8X13B},
-    {{2048, 6144, 2048, 0, COOP_RANDOM}, VKLM_CASE_1_8B},
-    {{2048, 15360, 5120, 0, COOP_RANDOM}, VKLM_CASE_13B | VKLM_CASE_8X13B},
-    {{4096, 6144, 2048, 0, COOP_RANDOM}, VKLM_CASE_1_8B},
-    {{4096, 15360, 5120, 0, COOP_RANDOM}, VKLM_CASE_13B | VKLM_CASE_8X13B},
-    {{256, 5120, 5120, 1, COOP_RANDOM}, VKLM_CASE_13B | VKLM_CASE_8X13B},
-    {{256, 27648, 5120, 0, COOP_RANDOM}, VKLM_CASE_13B},
-    {{256, 5120, 13824, 1, COOP_RANDOM}, VKLM_CASE_13B},
+    {{8, 1, 8, 0, INPUT16_RANDOM}, 0},
+    {{8, 64, 16, 1, INPUT16_RANDOM}, 0},
+    {{9, 65, 24, 0, INPUT16_RANDOM}, 0},
+    {{64, 64, 64, 1, INPUT16_RANDOM}, 0},
+    {{63, 130, 40, 0, INPUT16_RANDOM}, 0},
+    {{65, 3, 776, 1, INPUT16_RANDOM}, 0},
+    {{9, 331, 96, 0, INPUT16_RANDOM}, 0},
+    {{129, 70, 16, 1, INPUT16_RANDOM}, 0},
+    {{33, 96, 2048, 0, INPUT16_RANDOM}, 0},
+    {{12, 128, 5120, 1, INPUT16_RANDOM}, 0},
+    {{8, 1, 256, 0, INPUT16_RANDOM}, 0},
+    {{67, 65, 768, 1, INPUT16_RANDOM}, 0},
+    {{16, 33, 7168, 0, INPUT16_RANDOM}, 0},
+    {{128, 16384, 256, 0, INPUT16_RANDOM}, 0},
+    {{8, 40, 256, 0, INPUT16_OUTLIERS}, 0},
+    {{70, 20, 2048, 1, INPUT16_OUTLIERS}, 0},
+    {{8, 40, 256, 0, INPUT16_HUGE}, 0},
+    {{70, 20, 2048, 1, INPUT16_HUGE}, 0},
+    {{10, 20, 64, 0, INPUT16_NOT_FINITE}, 0},
+    {{10, 20, 256, 0, INPUT16_NOT_FINITE}, 0},
+    {{64, 6144, 2048, 0, INPUT16_RANDOM}, VKLM_CASE_BIG},
+    {{17, 5120, 13824, 1, INPUT16_OUTLIERS}, VKLM_CASE_BIG},
+    {{8, 99584, 2048, 0, INPUT16_RANDOM}, VKLM_CASE_BIG},
+    {{256, 6144, 2048, 0, INPUT16_RANDOM}, VKLM_CASE_1_8B},
+    {{256, 2048, 2048, 1, INPUT16_RANDOM}, VKLM_CASE_1_8B},
+    {{256, 14336, 2048, 0, INPUT16_RANDOM}, VKLM_CASE_1_8B},
+    {{256, 2048, 7168, 1, INPUT16_RANDOM}, VKLM_CASE_1_8B},
+    {{256, 15360, 5120, 0, INPUT16_RANDOM}, VKLM_CASE_13B | VKLM_CASE_8X13B},
+    {{512, 6144, 2048, 0, INPUT16_RANDOM}, VKLM_CASE_1_8B},
+    {{512, 15360, 5120, 0, INPUT16_RANDOM}, VKLM_CASE_13B | VKLM_CASE_8X13B},
+    {{2048, 6144, 2048, 0, INPUT16_RANDOM}, VKLM_CASE_1_8B},
+    {{2048, 15360, 5120, 0, INPUT16_RANDOM}, VKLM_CASE_13B | VKLM_CASE_8X13B},
+    {{4096, 6144, 2048, 0, INPUT16_RANDOM}, VKLM_CASE_1_8B},
+    {{4096, 15360, 5120, 0, INPUT16_RANDOM}, VKLM_CASE_13B | VKLM_CASE_8X13B},
+    {{256, 5120, 5120, 1, INPUT16_RANDOM}, VKLM_CASE_13B | VKLM_CASE_8X13B},
+    {{256, 27648, 5120, 0, INPUT16_RANDOM}, VKLM_CASE_13B},
+    {{256, 5120, 13824, 1, INPUT16_RANDOM}, VKLM_CASE_13B},
 };
 
 const vklm_case_family vklm_case_matmul_coop = {
@@ -209,13 +173,13 @@ const vklm_case_family vklm_case_matmul_coop = {
 // Where f16 holds every operand, no more is lost than by sums in f32: nothing is left out or
 // counted twice.
 static const vklm_case_shape matmul_coop_exact_shapes[] = {
-    {{8, 1, 8, 0, COOP_EXACT}, 0},      {{8, 64, 16, 1, COOP_EXACT}, 0},
-    {{9, 65, 24, 0, COOP_EXACT}, 0},    {{64, 64, 64, 1, COOP_EXACT}, 0},
-    {{63, 130, 40, 0, COOP_EXACT}, 0},  {{65, 3, 776, 1, COOP_EXACT}, 0},
-    {{9, 331, 96, 0, COOP_EXACT}, 0},   {{129, 70, 16, 1, COOP_EXACT}, 0},
-    {{33, 96, 2048, 0, COOP_EXACT}, 0}, {{12, 128, 5120, 1, COOP_EXACT}, 0},
-    {{8, 1, 256, 0, COOP_EXACT}, 0},    {{67, 65, 768, 1, COOP_EXACT}, 0},
-    {{16, 33, 7168, 0, COOP_EXACT}, 0},
+    {{8, 1, 8, 0, INPUT16_EXACT}, 0},      {{8, 64, 16, 1, INPUT16_EXACT}, 0},
+    {{9, 65, 24, 0, INPUT16_EXACT}, 0},    {{64, 64, 64, 1, INPUT16_EXACT}, 0},
+    {{63, 130, 40, 0, INPUT16_EXACT}, 0},  {{65, 3, 776, 1, INPUT16_EXACT}, 0},
+    {{9, 331, 96, 0, INPUT16_EXACT}, 0},   {{129, 70, 16, 1, INPUT16_EXACT}, 0},
+    {{33, 96, 2048, 0, INPUT16_EXACT}, 0}, {{12, 128, 5120, 1, INPUT16_EXACT}, 0},
+    {{8, 1, 256, 0, INPUT16_EXACT}, 0},    {{67, 65, 768, 1, INPUT16_EXACT}, 0},
+    {{16, 33, 7168, 0, INPUT16_EXACT}, 0},
 };
 
 const vklm_case_family vklm_case_matmul_coop_exact = {
@@ -248,7 +212,7 @@ typedef struct {
     routing routing;
     uint32_t n_hidden, n_intermediate;
     bool down;
-    coop_inputs inputs;
+    input16_kind inputs;
 } experts_coop;
 
 static void check_experts(vklm_lab *lab, vklm_format format, experts_coop e)
@@ -265,7 +229,7 @@ static void check_experts(vklm_lab *lab, vklm_format format, experts_coop e)
     vklm_expert_groups groups = experts_groups(lab, r);
     struct vklm_args_route *routes = routing_make(r);
     float *x = malloc((size_t)n_x * c.n_cols * sizeof *x);
-    fill_inputs(e.inputs, x, n_x, c.n_cols);
+    input16_fill(e.inputs, x, n_x, c.n_cols);
     grouped op = {.group = {.experts = &experts.e,
                             .routes = vklm_lab_input(lab, routes, n * sizeof *routes),
                             .groups = &groups,
@@ -275,15 +239,15 @@ static void check_experts(vklm_lab *lab, vklm_format format, experts_coop e)
                              .x = vklm_lab_input(lab, x, (size_t)n_x * c.n_cols * sizeof *x),
                              .y = vklm_lab_output(lab, NULL, (size_t)n * c.n_rows),
                              .down = e.down}};
+    op.matmul.x16 = vklm_case_input16(lab, x, n_x, c.n_cols);
     vklm_lab_run(lab, record_grouped, &op);
-    const double most = largest(x, (size_t)n_x * c.n_cols);
     const uint32_t judged = n_judged(n);
     for (uint32_t j = 0; j < judged; j++) {
         const size_t i = judged > 1 ? (size_t)j * (n - 1) / (judged - 1) : 0;
         const size_t place = vklm_lab_word(vklm_lab_read(lab, groups.places), i);
         const size_t row = e.down ? place : i / r.top_k;
         judge(lab, e.down ? "grouped down" : "grouped gate up", &c,
-              experts.values[routes[i].expert], x + row * c.n_cols, NULL, most,
+              experts.values[routes[i].expert], x + row * c.n_cols, NULL,
               vklm_lab_read(lab, op.matmul.y) + place * c.n_rows);
     }
     free(routes), free(x);
@@ -299,7 +263,7 @@ static experts_coop experts_of(const vklm_lab *lab, const uint32_t *n, bool down
         .n_hidden = n[3],
         .n_intermediate = n[4],
         .down = down,
-        .inputs = (coop_inputs)n[5]};
+        .inputs = (input16_kind)n[5]};
 }
 
 static void run_gate_up(vklm_lab *lab, vklm_format format, const uint32_t *n)
@@ -331,20 +295,20 @@ static uint32_t columns(const uint32_t *n)
 }
 
 static const vklm_case_shape gate_up_shapes[] = {
-    {{3, 2, 1, 96, 64, COOP_RANDOM}, 0},
-    {{3, 2, 1, 256, 512, COOP_RANDOM}, 0},
-    {{127, 2, 1, 5120, 13824, COOP_RANDOM}, VKLM_CASE_8X13B},
+    {{3, 2, 1, 96, 64, INPUT16_RANDOM}, 0},
+    {{3, 2, 1, 256, 512, INPUT16_RANDOM}, 0},
+    {{127, 2, 1, 5120, 13824, INPUT16_RANDOM}, VKLM_CASE_8X13B},
 };
 static const vklm_case_shape gate_up_exact_shapes[] = {
-    {{3, 2, 1, 96, 64, COOP_EXACT}, 0},
-    {{128, 4, 1, 96, 64, COOP_EXACT}, 0},
+    {{3, 2, 1, 96, 64, INPUT16_EXACT}, 0},
+    {{128, 4, 1, 96, 64, INPUT16_EXACT}, 0},
 };
 static const vklm_case_shape down_shapes[] = {
-    {{67, 8, 2, 96, 64, COOP_OUTLIERS}, 0},
-    {{67, 8, 2, 256, 512, COOP_OUTLIERS}, 0},
-    {{127, 2, 1, 5120, 13824, COOP_RANDOM}, VKLM_CASE_8X13B},
+    {{67, 8, 2, 96, 64, INPUT16_OUTLIERS}, 0},
+    {{67, 8, 2, 256, 512, INPUT16_OUTLIERS}, 0},
+    {{127, 2, 1, 5120, 13824, INPUT16_RANDOM}, VKLM_CASE_8X13B},
 };
-static const vklm_case_shape down_exact_shapes[] = {{{100, 3, 2, 96, 64, COOP_EXACT}, 0}};
+static const vklm_case_shape down_exact_shapes[] = {{{100, 3, 2, 96, 64, INPUT16_EXACT}, 0}};
 
 const vklm_case_family vklm_case_expert_coop = {
     .name = "expert.matmul.coop",
