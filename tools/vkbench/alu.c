@@ -16,6 +16,7 @@ typedef struct {
     double operations; // of one workgroup and step
     uint32_t groups, steps;
     uint64_t result_bytes; // of one workgroup
+    bool smallest_subgroups;
     struct vklm_args_bench args;
     vklm_gpu_view y;
     bool (*right)(const void *result, const void *opaque);
@@ -28,6 +29,7 @@ static void record(vklm_gpu_cmd *cmd, void *opaque)
     vklm_gpu_dispatch d = {
         .label = k->name,
         .shader = k->shader,
+        .smallest_subgroups = k->smallest_subgroups,
         .args = &k->args,
         .args_bytes = sizeof k->args,
         .groups = {k->groups},
@@ -205,7 +207,9 @@ static vklm_status coop_row(vklm_bench *b, const vklm_coop_shape *s)
              type_name(s->a_type), type_name(s->b_type), type_name(s->c_type));
     kernel k = {
         .name = name,
-        .constants = {caps->subgroup_size, 0, s->m, s->n, s->k},
+        // as the engine's: a workgroup of several subgroups would do more than is counted
+        .constants = {caps->min_subgroup_size, 0, s->m, s->n, s->k},
+        .smallest_subgroups = true,
         .operations = 4.0 * s->m * s->n * s->k * COOP_ACCUMULATORS,
         .groups = vklm_bench_is_cpu(b) ? 64 : 4096,
         .result_bytes = (uint64_t)s->m * s->n * (s->c_type == F16 ? 2 : 4),
