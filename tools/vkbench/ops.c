@@ -57,7 +57,7 @@ static void passed(void *opaque, vklm_lab *lab, vklm_lab_record record_op, const
         return;
     vklm_case_cost cost = c->family->cost(c->format, c->shape->n);
     double least = fmax(cost.bytes / (c->bench->attainable_gbs * 1e3),
-                        cost.flop / (c->bench->f32_gflops * 1e3));
+                        cost.flop / (c->bench->peak_gflops[VKLM_BENCH_F32] * 1e3));
     vklm_bench_add(c->bench, c->row, "us", us);
     cJSON_AddNumberToObject(c->row, "gbs", cost.bytes / us.median * 1e-3);
     cJSON_AddNumberToObject(c->row, "gflops", cost.flop / us.median * 1e-3);
@@ -71,7 +71,7 @@ static void passed(void *opaque, vklm_lab *lab, vklm_lab_record record_op, const
 // by the billion operations a second that is left of it.
 static bool too_long(const vklm_bench *b, vklm_case_cost cost)
 {
-    double flops = vklm_bench_is_cpu(b) ? 1e9 : b->f32_gflops * 1e9;
+    double flops = vklm_bench_is_cpu(b) ? 1e9 : b->peak_gflops[VKLM_BENCH_F32] * 1e9;
     double seconds = fmax(cost.bytes / (b->attainable_gbs * 1e9), cost.flop / flops);
     return cost.flop > MOST_REFERENCE_FLOP ||
            seconds > MOST_SECONDS_PER_RUN / (b->options.tour ? 4 : 1);
