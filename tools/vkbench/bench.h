@@ -85,6 +85,9 @@ cJSON *vklm_bench_row(vklm_bench *bench, const char *section, const char *name);
 // One sentence for the user, shown with the report.
 void vklm_bench_warn(vklm_bench *bench, const char *format, ...) VKLM_PRINTF(2, 3);
 
+// Rewrites one line of a terminal's standard error, for what takes long; "" erases it.
+void vklm_bench_show_progress(const char *what);
+
 // Whether options.kernels lets a kernel through whose tier, one bit, is the highest of the mask.
 bool vklm_bench_takes_kernel(const vklm_bench *bench, const char *name, unsigned tier,
                              unsigned mask);

@@ -3,8 +3,8 @@
 // Device times are timestamps with a full barrier between timed commands (commands that overlap
 // would be billed to each other). Runs are batched into submits of about 20 ms. Before the first
 // sample, runs are repeated until two batches agree: clocks rise and caches of code fill. Then at
-// least 30 samples, or options.seconds of them; of slow runs five, or as many as take eight times
-// as long, but one.
+// least 30 samples, or options.seconds of them; of slow runs five, or as many as end within eight
+// times that, and one at least.
 #ifndef VKLM_BENCH_MEASURE_H
 #define VKLM_BENCH_MEASURE_H
 
@@ -34,6 +34,7 @@ typedef struct {
     void (*record)(vklm_gpu_cmd *cmd, void *opaque); // one run
     void *opaque;
     bool cold; // read a large buffer before each run, so that caches hold nothing of the one before
+    bool ran;  // its pipelines have run before: a slow first run counts
 } vklm_bench_work;
 
 // Microseconds of one run.

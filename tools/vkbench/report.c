@@ -87,6 +87,7 @@ static const struct {
       {"GB/s", "gbs", NUMBER},
       {"GFLOP/s", "gflops", NUMBER},
       {"of roofline", "roofline_share", PERCENT},
+      {"which is", "roof", TEXT},
       {"", "note", TEXT}}},
     {"results",
      "Models",
