@@ -87,6 +87,30 @@ Test(bench, measures)
     }
 }
 
+Test(bench, shares_are_of_the_kernels_arithmetic)
+{
+    const cJSON *rows, *row;
+    skip_without_vulkan();
+    cJSON *json = report("ops --tiers dot8 --seconds 0.001 --models 1.8b --formats q8 "
+                         "--kernels matvec.residual",
+                         "ops", &rows);
+    bool dots = false;
+    cJSON_ArrayForEach(row, rows)
+    {
+        const char *name = member(row, "name", NULL)->valuestring;
+        const cJSON *share = member(row, "roofline_share", NULL), *roof = member(row, "roof", NULL);
+        const bool dot8 = strstr(name, "dot8") != NULL;
+        cr_assert(share && roof, "%s has no share", name);
+        cr_expect(share->valuedouble > 0);
+        cr_expect(strcmp(roof->valuestring, "memory") == 0 ||
+                      strcmp(roof->valuestring, dot8 ? "int8" : "f32") == 0,
+                  "%s: %s", name, roof->valuestring);
+        dots |= dot8;
+    }
+    cr_expect_eq(member(json, "reference", "int8_gflops") != NULL, dots, "what is not needed");
+    cJSON_Delete(json);
+}
+
 Test(bench, describes_the_device)
 {
     const cJSON *rows;

@@ -16,6 +16,7 @@ typedef struct {
     double operations; // of one workgroup and step
     uint32_t groups, steps;
     uint64_t result_bytes; // of one workgroup
+    bool smallest_subgroups;
     struct vklm_args_bench args;
     vklm_gpu_view y;
     bool (*right)(const void *result, const void *opaque);
@@ -28,6 +29,7 @@ static void record(vklm_gpu_cmd *cmd, void *opaque)
     vklm_gpu_dispatch d = {
         .label = k->name,
         .shader = k->shader,
+        .smallest_subgroups = k->smallest_subgroups,
         .args = &k->args,
         .args_bytes = sizeof k->args,
         .groups = {k->groups},
@@ -143,6 +145,19 @@ static kernel simple_kernel(const vklm_bench *b, const char *name, const char *s
     };
 }
 
+static kernel dot_kernel(const vklm_bench *b)
+{
+    kernel k = simple_kernel(b,
+                             vklm_bench_caps(b)->int8_dot_accelerated
+                                 ? "int8 dot product"
+                                 : "int8 dot product (not accelerated)",
+                             "bench_dot8");
+    k.operations = 8.0 * ACCUMULATORS * LANES;
+    k.args.mask = 0x03FD05FBu; // 3, -3, 5, -5
+    k.right = dots_right;
+    return k;
+}
+
 static vklm_status add(vklm_bench *b, kernel *k, const char *missing)
 {
     cJSON *row = vklm_bench_row(b, "alu", k->name);
@@ -167,19 +182,6 @@ static vklm_status add(vklm_bench *b, kernel *k, const char *missing)
     return VKLM_OK;
 }
 
-vklm_status vklm_bench_measure_f32(vklm_bench *b, double *out_gflops)
-{
-    kernel k = simple_kernel(b, "f32 multiply-add", "bench_f32");
-    vklm_bench_sample gops;
-    bool right;
-    vklm_status status = time_kernel(b, &k, &gops, &right);
-    if (status == VKLM_OK && !right)
-        status =
-            vklm_fail(VKLM_UNSUPPORTED, "%s computes wrong f32 results", vklm_bench_caps(b)->name);
-    *out_gflops = gops.p95; // what it can do, not what it did beside other programs
-    return status;
-}
-
 // -- cooperative matrices: a row for each shape and types that the device lists
 
 enum { F16 = 0, F32 = 1, S8 = 3, S32 = 5 }; // VkComponentTypeKHR
@@ -191,7 +193,7 @@ static const char *type_name(uint8_t type)
     return type < sizeof names / sizeof *names ? names[type] : "other";
 }
 
-static vklm_status coop_row(vklm_bench *b, const vklm_coop_shape *s)
+static kernel coop_kernel(const vklm_bench *b, const vklm_coop_shape *s)
 {
     static const struct {
         uint8_t ab, c;
@@ -200,12 +202,11 @@ static vklm_status coop_row(vklm_bench *b, const vklm_coop_shape *s)
                    {F16, F16, "bench_coop_f16_f16"},
                    {S8, S32, "bench_coop_s8_s32"}};
     const vklm_gpu_caps *caps = vklm_bench_caps(b);
-    char name[96];
-    snprintf(name, sizeof name, "matrix %ux%ux%u %s x %s + %s", s->m, s->n, s->k,
-             type_name(s->a_type), type_name(s->b_type), type_name(s->c_type));
     kernel k = {
-        .name = name,
-        .constants = {caps->subgroup_size, 0, s->m, s->n, s->k},
+        .name = "matrices",
+        // as the engine's: a workgroup of several subgroups would do more than is counted
+        .constants = {caps->min_subgroup_size, 0, s->m, s->n, s->k},
+        .smallest_subgroups = true,
         .operations = 4.0 * s->m * s->n * s->k * COOP_ACCUMULATORS,
         .groups = vklm_bench_is_cpu(b) ? 64 : 4096,
         .result_bytes = (uint64_t)s->m * s->n * (s->c_type == F16 ? 2 : 4),
@@ -216,6 +217,16 @@ static vklm_status coop_row(vklm_bench *b, const vklm_coop_shape *s)
         if (s->a_type == kernels[i].ab && s->b_type == s->a_type && s->c_type == kernels[i].c &&
             s->result_type == s->c_type)
             k.shader = kernels[i].shader;
+    return k;
+}
+
+static vklm_status coop_row(vklm_bench *b, const vklm_coop_shape *s)
+{
+    char name[96];
+    kernel k = coop_kernel(b, s);
+    snprintf(name, sizeof name, "matrix %ux%ux%u %s x %s + %s", s->m, s->n, s->k,
+             type_name(s->a_type), type_name(s->b_type), type_name(s->c_type));
+    k.name = name;
     return add(b, &k, k.shader ? NULL : "types that this version does not measure");
 }
 
@@ -237,17 +248,40 @@ static vklm_status coop_rows(vklm_bench *b)
     return status;
 }
 
+static kernel peak_kernel(const vklm_bench *b, vklm_bench_arithmetic what)
+{
+    switch (what) {
+    case VKLM_BENCH_INT8:
+        return dot_kernel(b);
+    case VKLM_BENCH_COOP:
+        return coop_kernel(b, vklm_gpu_caps_coop_shape(vklm_bench_caps(b)));
+    default:
+        return simple_kernel(b, "f32 multiply-add", "bench_f32");
+    }
+}
+
+vklm_status vklm_bench_measure_peak(vklm_bench *b, vklm_bench_arithmetic what, double *out_gflops)
+{
+    kernel k = peak_kernel(b, what);
+    vklm_bench_sample gops;
+    bool right;
+    *out_gflops = 0;
+    if (!vklm_gpu_has_shader(k.shader))
+        return VKLM_OK;
+    vklm_status status = time_kernel(b, &k, &gops, &right);
+    if (status == VKLM_OK && !right)
+        status = vklm_fail(VKLM_UNSUPPORTED, "%s computes wrong results: %s",
+                           vklm_bench_caps(b)->name, k.name);
+    *out_gflops = gops.p95; // what it can do, not what it did beside other programs
+    return status;
+}
+
 vklm_status vklm_bench_alu(vklm_bench *b)
 {
     const vklm_gpu_caps *caps = vklm_bench_caps(b);
-    kernel f32 = simple_kernel(b, "f32 multiply-add", "bench_f32");
+    kernel f32 = peak_kernel(b, VKLM_BENCH_F32);
     kernel f16 = simple_kernel(b, "f16 multiply-add", "bench_f16");
-    kernel dot = simple_kernel(
-        b, caps->int8_dot_accelerated ? "int8 dot product" : "int8 dot product (not accelerated)",
-        "bench_dot8");
-    dot.operations = 8.0 * ACCUMULATORS * LANES;
-    dot.args.mask = 0x03FD05FBu; // 3, -3, 5, -5
-    dot.right = dots_right;
+    kernel dot = dot_kernel(b);
     vklm_status status = add(b, &f32, NULL);
     if (status == VKLM_OK)
         status = add(b, &f16, caps->float16 ? NULL : "the device has no 16-bit floats");

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <vklm/vklm.h>
 
@@ -191,4 +192,12 @@ void vklm_bench_warn(vklm_bench *bench, const char *format, ...)
         list = cJSON_AddArrayToObject(bench->report, "warnings");
     cJSON_ArrayForEach(item, list) if (strcmp(item->valuestring, text) == 0) return;
     cJSON_AddItemToArray(list, cJSON_CreateString(text));
+}
+
+void vklm_bench_show_progress(const char *what)
+{
+    if (!isatty(STDERR_FILENO))
+        return;
+    fprintf(stderr, "\r\033[K%s", what);
+    fflush(stderr);
 }

@@ -41,6 +41,14 @@ typedef struct {
     bool dry;   // compile: nothing will run
 } vklm_bench_options;
 
+// What kernels compute with.
+typedef enum {
+    VKLM_BENCH_F32 = 0,
+    VKLM_BENCH_INT8, // dot products of packed bytes
+    VKLM_BENCH_COOP, // cooperative matrices, f16 into f32
+    VKLM_BENCH_ARITHMETICS,
+} vklm_bench_arithmetic;
+
 typedef struct {
     vklm_bench_options options;
     vklm_gpu_instance *instance;
@@ -49,7 +57,7 @@ typedef struct {
     vklm_gpu_stage *stage;
     cJSON *report;
     // Measured by reference.c on first use: what every share is a share of. 0: not yet.
-    double attainable_gbs, f32_gflops;
+    double attainable_gbs, peak_gflops[VKLM_BENCH_ARITHMETICS];
     vklm_gpu_buffer *sweep; // read between timed runs, so that caches hold nothing of the last one
     unsigned n_drifted;     // numbers that were not steady, and the worst of them
     double worst_drift;
@@ -77,6 +85,9 @@ cJSON *vklm_bench_row(vklm_bench *bench, const char *section, const char *name);
 // One sentence for the user, shown with the report.
 void vklm_bench_warn(vklm_bench *bench, const char *format, ...) VKLM_PRINTF(2, 3);
 
+// Rewrites one line of a terminal's standard error, for what takes long; "" erases it.
+void vklm_bench_show_progress(const char *what);
+
 // Whether options.kernels lets a kernel through whose tier, one bit, is the highest of the mask.
 bool vklm_bench_takes_kernel(const vklm_bench *bench, const char *name, unsigned tier,
                              unsigned mask);
@@ -96,7 +107,13 @@ vklm_status vklm_bench_predict(vklm_bench *bench);
 vklm_status vklm_bench_check(vklm_bench *bench, bool *out_right);
 vklm_status vklm_bench_compile(vklm_bench *bench, bool *out_clean);
 
-// Measures attainable_gbs and f32_gflops unless it is done.
+// Measures attainable_gbs and the peak of f32 unless it is done.
 vklm_status vklm_bench_reference(vklm_bench *bench);
+
+// Measures the peak of an arithmetic unless it is done; it stays 0, with a warning, where this
+// build cannot. The device must be open with a tier that has it.
+vklm_status vklm_bench_peak(vklm_bench *bench, vklm_bench_arithmetic what);
+const char *vklm_bench_arithmetic_name(vklm_bench_arithmetic what);
+double vklm_bench_reported_peak(const cJSON *report, vklm_bench_arithmetic what); // 0: none
 
 #endif

@@ -217,34 +217,44 @@ static void draw_legend(vklm_string *s, const point *points, size_t n)
     }
 }
 
-// Other rates of arithmetic than f32, as dashed ceilings.
+// A dashed ceiling, unless one is near below it or above; *highest follows.
+static void draw_ceiling(vklm_string *s, const char *name, double peak, double gbs, double *highest,
+                         const axis *x, const axis *y)
+{
+    char label[128];
+    if (peak < 1.15 * *highest)
+        return;
+    *highest = peak;
+    double from = fmin(peak / gbs, pow(10, x->high));
+    line(s, at(x, from), at(y, peak), x->to, at(y, peak), "roof2");
+    snprintf(label, sizeof label, "%s %.4g Gop/s", name, peak);
+    text(s, x->to - 4, at(y, peak) - 5, "right small", label);
+}
+
+// Other rates of arithmetic than f32.
 static void draw_ceilings(vklm_string *s, const cJSON *report, double gbs, double f32,
                           const axis *x, const axis *y)
 {
     const cJSON *row;
-    double last = f32;
-    char label[128];
     cJSON_ArrayForEach(row, cJSON_GetObjectItemCaseSensitive(report, "alu"))
     {
         const cJSON *gops = vklm_bench_member(row, "gops.median");
         const char *name = cJSON_GetObjectItem(row, "name")->valuestring;
-        if (!gops || strncmp(name, "f32", 3) == 0 || gops->valuedouble < 1.15 * last)
-            continue;
-        last = gops->valuedouble;
-        double from = last / gbs < pow(10, x->high) ? last / gbs : pow(10, x->high);
-        line(s, at(x, from), at(y, last), x->to, at(y, last), "roof2");
-        snprintf(label, sizeof label, "%s %.4g Gop/s", name, last);
-        text(s, x->to - 4, at(y, last) - 5, "right small", label);
+        if (gops && strncmp(name, "f32", 3) != 0)
+            draw_ceiling(s, name, gops->valuedouble, gbs, &f32, x, y);
     }
+    for (vklm_bench_arithmetic i = VKLM_BENCH_INT8; i < VKLM_BENCH_ARITHMETICS; i++)
+        draw_ceiling(s, vklm_bench_arithmetic_name(i), vklm_bench_reported_peak(report, i), gbs,
+                     &f32, x, y);
 }
 
 static void draw_roofline(vklm_string *s, const cJSON *report)
 {
     point points[MAX_POINTS];
     size_t n = collect(report, points);
-    const cJSON *read = vklm_bench_member(report, "reference.read_gbs"),
-                *peak = vklm_bench_member(report, "reference.f32_gflops"), *row;
-    double gbs = read ? read->valuedouble : 1, f32 = peak ? peak->valuedouble : 1, most = f32,
+    const cJSON *read = vklm_bench_member(report, "reference.read_gbs"), *row;
+    const double reported = vklm_bench_reported_peak(report, VKLM_BENCH_F32);
+    double gbs = read ? read->valuedouble : 1, f32 = reported > 0 ? reported : 1, most = f32,
            least = f32;
     double low_x = 0.1, high_x = 100;
     cJSON_ArrayForEach(row, cJSON_GetObjectItemCaseSensitive(report, "alu"))
@@ -252,6 +262,8 @@ static void draw_roofline(vklm_string *s, const cJSON *report)
         const cJSON *gops = vklm_bench_member(row, "gops.median");
         most = gops && gops->valuedouble > most ? gops->valuedouble : most;
     }
+    for (vklm_bench_arithmetic i = VKLM_BENCH_INT8; i < VKLM_BENCH_ARITHMETICS; i++)
+        most = fmax(most, vklm_bench_reported_peak(report, i));
     for (size_t i = 0; i < n; i++) {
         low_x = fmin(low_x, points[i].x);
         high_x = fmax(high_x, points[i].x);

@@ -58,8 +58,8 @@ static void choose_tour_model(vklm_bench *b)
 // The arithmetic of the tour's beginning once more: a device that got hot, or was asleep, tells so.
 static vklm_status check_clock(vklm_bench *b)
 {
-    double now, before = b->f32_gflops;
-    vklm_status status = vklm_bench_measure_f32(b, &now);
+    double now, before = b->peak_gflops[VKLM_BENCH_F32];
+    vklm_status status = vklm_bench_measure_peak(b, VKLM_BENCH_F32, &now);
     if (status == VKLM_OK && before > 0 && !(now > 0.85 * before && now < 1.15 * before))
         vklm_bench_warn(b,
                         "f32 arithmetic is at %.0f %% of what it was at the beginning: the clock "

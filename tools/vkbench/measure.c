@@ -192,9 +192,10 @@ static vklm_status sample(timer *t, vklm_bench_sample *out_us)
 {
     double us[MAX_RUNS_PER_SUBMIT], all, *values = vklm_alloc(MAX_SAMPLES, sizeof *values);
     vklm_status status = values ? record(t, 1) : vklm_fail_memory("samples");
+    double seconds = t->bench->options.seconds, begin = vklm_clock_seconds();
+    size_t n = 0;
     if (status == VKLM_OK)
         status = run(t, us, &all);
-    double seconds = t->bench->options.seconds;
     if (status == VKLM_OK && all < seconds * 1e6 / 2) { // the first run also compiled
         status = run(t, us, &all);
         size_t runs = (size_t)(SUBMIT_US / fmax(all, 1));
@@ -203,9 +204,10 @@ static vklm_status sample(timer *t, vklm_bench_sample *out_us)
             status = record(t, runs);
         if (status == VKLM_OK)
             status = warm_up(t);
+        begin = vklm_clock_seconds();
+    } else if (status == VKLM_OK && t->work->ran) {
+        values[n++] = us[0];
     }
-    size_t n = 0;
-    double begin = vklm_clock_seconds();
     while (status == VKLM_OK && (n == 0 || !enough(n, vklm_clock_seconds() - begin, seconds))) {
         status = run(t, us, &all);
         for (size_t i = 0; i < t->runs && n < MAX_SAMPLES && status == VKLM_OK; i++)

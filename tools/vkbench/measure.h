@@ -3,7 +3,8 @@
 // Device times are timestamps with a full barrier between timed commands (commands that overlap
 // would be billed to each other). Runs are batched into submits of about 20 ms. Before the first
 // sample, runs are repeated until two batches agree: clocks rise and caches of code fill. Then at
-// least 30 samples, or options.seconds of them.
+// least 30 samples, or options.seconds of them; of slow runs five, or as many as end within eight
+// times that, and one at least.
 #ifndef VKLM_BENCH_MEASURE_H
 #define VKLM_BENCH_MEASURE_H
 
@@ -33,6 +34,7 @@ typedef struct {
     void (*record)(vklm_gpu_cmd *cmd, void *opaque); // one run
     void *opaque;
     bool cold; // read a large buffer before each run, so that caches hold nothing of the one before
+    bool ran;  // its pipelines have run before: a slow first run counts
 } vklm_bench_work;
 
 // Microseconds of one run.
@@ -62,8 +64,11 @@ void vklm_bench_read_record(vklm_gpu_cmd *cmd, const vklm_bench_read *read);
 double vklm_bench_read_bytes(const vklm_bench_read *read);
 bool vklm_bench_read_right(const vklm_bench_read *read, const uint32_t *sums);
 
-// The two denominators: reading a set beyond the caches (mem.c), and f32 multiply-adds (alu.c).
+// The denominators: reading a set beyond the caches (mem.c), and an arithmetic's multiply-adds in
+// registers, two operations each (alu.c), on a device whose tiers have it; 0: this build lacks the
+// shader.
 vklm_status vklm_bench_measure_read(vklm_bench *bench, double *out_gbs);
-vklm_status vklm_bench_measure_f32(vklm_bench *bench, double *out_gflops);
+vklm_status vklm_bench_measure_peak(vklm_bench *bench, vklm_bench_arithmetic what,
+                                    double *out_gflops);
 
 #endif

@@ -204,7 +204,8 @@ static vklm_status generate(vklm_bench_subject *s, uint32_t depth)
     if (status == VKLM_OK) {
         vklm_bench_sample us = vklm_bench_summarise(values, done);
         token_cost(s, depth + (double)done / 2, 1, &bytes, &flop);
-        double best = fmax(bytes / (b->attainable_gbs * 1e3), flop / (b->f32_gflops * 1e3));
+        double best =
+            fmax(bytes / (b->attainable_gbs * 1e3), flop / (b->peak_gflops[VKLM_BENCH_F32] * 1e3));
         vklm_bench_add(b, row, "tokens_per_second", vklm_bench_rate(us, 1e6));
         cJSON_AddNumberToObject(row, "tokens_run", (double)done);
         cJSON_AddNumberToObject(row, "roofline_share", best / us.median);
@@ -247,7 +248,8 @@ static vklm_status read_prompt(vklm_bench_subject *s, uint32_t depth)
             token_cost(s, depth + i, n, &bytes, &one);
             flop += one - 2.0 * s->arch.n_vocab * s->arch.n_hidden; // no logits
         }
-        double best = fmax(flop / (b->f32_gflops * 1e3), bytes / (b->attainable_gbs * 1e3));
+        double best =
+            fmax(flop / (b->peak_gflops[VKLM_BENCH_F32] * 1e3), bytes / (b->attainable_gbs * 1e3));
         cJSON *row = add_row(s, test, depth);
         vklm_bench_add(b, row, "tokens_per_second", vklm_bench_rate(us, 1e6 * n));
         cJSON_AddNumberToObject(row, "roofline_share", best / us.median);

@@ -15,7 +15,9 @@
 const char vklm_bench_options_help[] =
     "  --device D          number or part of the name of a device (vklm devices lists them)\n"
     "  --tiers T           base, dot8 or coop: kernels up to that tier only\n"
-    "  --seconds S         time per measured number (1; in a tour 0.2)\n"
+    "  --seconds S         time per measured number (1; in a tour 0.2); ops on a CPU device leaves "
+    "out\n"
+    "                      what takes more than 20 times as long a run\n"
     "  --json --md --csv   the report in another form, on standard output\n"
     "  --svg FILE          draws the roofline and the bandwidth curve\n"
     "  --compare OLD.json  judges every number by an earlier report; exit status 1 when one is "

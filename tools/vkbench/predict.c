@@ -35,7 +35,7 @@ static void add_row(vklm_bench *b, const vklm_bench_preset *p, unsigned weights,
     vklm_bench_preset_bytes(p, weights, &token);
     double bytes = token + kv * (depth + 1);
     double best = b->attainable_gbs * 1e9 / bytes;
-    double compute = b->f32_gflops * 1e9 / vklm_bench_preset_flop(p, depth, true);
+    double compute = b->peak_gflops[VKLM_BENCH_F32] * 1e9 / vklm_bench_preset_flop(p, depth, true);
     best = best < compute ? best : compute;
     snprintf(name, sizeof name, "%s %s at %.0f", p->name, vklm_bench_weights_name(weights), depth);
     cJSON *row = vklm_bench_row(b, "predict", name);

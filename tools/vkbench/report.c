@@ -87,6 +87,7 @@ static const struct {
       {"GB/s", "gbs", NUMBER},
       {"GFLOP/s", "gflops", NUMBER},
       {"of roofline", "roofline_share", PERCENT},
+      {"which is", "roof", TEXT},
       {"", "note", TEXT}}},
     {"results",
      "Models",
@@ -335,7 +336,6 @@ static const cJSON *best_result(const cJSON *report)
 static void print_share_line(FILE *to, const cJSON *report)
 {
     const cJSON *read = vklm_bench_member(report, "reference.read_gbs"),
-                *f32 = vklm_bench_member(report, "reference.f32_gflops"),
                 *best = best_result(report);
     if (!read && !best)
         return;
@@ -344,8 +344,11 @@ static void print_share_line(FILE *to, const cJSON *report)
             string_of(report, "driver"));
     if (read)
         fprintf(to, " | read %.4g GB/s", read->valuedouble);
-    if (f32)
-        fprintf(to, " | f32 %.4g GFLOP/s", f32->valuedouble);
+    for (vklm_bench_arithmetic i = VKLM_BENCH_F32; i < VKLM_BENCH_ARITHMETICS; i++) {
+        const double peak = vklm_bench_reported_peak(report, i);
+        if (peak > 0)
+            fprintf(to, " | %s %.4g GFLOP/s", vklm_bench_arithmetic_name(i), peak);
+    }
     if (best) {
         const cJSON *share = cJSON_GetObjectItem(best, "roofline_share");
         fprintf(to, " | %s %s %s %.4g tokens/s, %.0f %% of the roofline%s",
