@@ -86,9 +86,10 @@ struct vklm_args_expert {
     VKLM_ADDRESS down;    // [n_hidden, n_intermediate]
 };
 
-// Some tokens of one expert, of a chunk's: rows [first, first + n) of the grouped rows.
+// Some tokens of one expert, of a chunk's: rows [first, first + n) of the grouped rows. Of the
+// expert there are n_tiles such tiles, from first_tile on.
 struct vklm_args_tile {
-    VKLM_U32 expert, first, n, unused;
+    VKLM_U32 expert, first, n, first_tile, n_tiles;
 };
 
 struct vklm_args_embed {

@@ -71,10 +71,12 @@ void main()
     barrier();
 
     Tiles tiles = Tiles(args.tiles);
-    for (uint e = lane; e < N_EXPERTS; e += lanes)
-        for (uint at = 0; at < counts[e]; at += TILE_T)
-            tiles.v[first_tiles[e] + at / TILE_T] =
-                vklm_args_tile(e, firsts[e] + at, min(TILE_T, counts[e] - at), 0);
+    for (uint e = lane; e < N_EXPERTS; e += lanes) {
+        const uint n_tiles = (counts[e] + TILE_T - 1) / TILE_T;
+        for (uint i = 0; i < n_tiles; i++)
+            tiles.v[first_tiles[e] + i] = vklm_args_tile(e, firsts[e] + i * TILE_T,
+                                                         min(TILE_T, counts[e] - i * TILE_T), first_tiles[e], n_tiles);
+    }
     U32 entries = U32(args.entries), places = U32(args.places);
     for (uint i = lane; i < n_entries; i += lanes) {
         const uint e = routes.v[i].expert, word = i / TOP_K / 32, bit = i / TOP_K % 32;

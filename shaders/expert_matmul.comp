@@ -4,9 +4,8 @@
 // token, entries[g] / TOP_K; DOWN: W = down and g' = g.
 //
 // The base tier's; its tile is in matmul.glsl, with -DSUBGROUP in matmul_subgroup.glsl, the dot8 tier's (-DDOT8) in
-// matmul_dot8.glsl. Workgroups: x = ceil(n_rows /
-// TILE_R), y = the number of tiles, dispatched indirectly: an expert without tokens costs nothing. The order of a row's
-// sum does not depend on its place, nor on what else is in the tile.
+// matmul_dot8.glsl. Workgroups: expert_tile.glsl's, dispatched indirectly: an expert without tokens costs nothing. The
+// order of a row's sum does not depend on its place, nor on what else is in the tile.
 // Constant ids: the tile's, 4 = DOWN, 6 = TOP_K.
 #extension GL_GOOGLE_include_directive : require
 #include "memory.glsl"
@@ -27,6 +26,8 @@ void put_result(uint t, uint row, float value);
 #else
 #include "matmul.glsl"
 #endif
+
+#include "expert_tile.glsl"
 
 vklm_args_tile tile;
 
@@ -54,6 +55,7 @@ void put_result(uint t, uint row, float value)
 
 void main()
 {
-    tile = Tiles(args.tiles).v[gl_WorkGroupID.y];
-    matmul_tile(gl_WorkGroupID.x * TILE_R);
+    const ExpertTile mine = expert_tile(args.tiles);
+    tile = mine.tile;
+    matmul_tile(mine.rows * TILE_R);
 }

@@ -1,8 +1,7 @@
 #version 460
 // y[g, r] = sum_k W[r, k] * x[g', k] for the grouped rows g of expert_group.comp, as in expert_matmul.comp.
 //
-// The coop tier's; its tile is in matmul_coop.glsl. Workgroups: x = ceil(n_rows / TILE_R), y = the number of tiles,
-// dispatched indirectly.
+// The coop tier's; its tile is in matmul_coop.glsl. Workgroups: expert_tile.glsl's, dispatched indirectly.
 // Constant ids: matmul_coop.glsl's, 4 = DOWN, 6 = TOP_K.
 #extension GL_GOOGLE_include_directive : require
 #include "coop.glsl"
@@ -13,6 +12,7 @@ layout(constant_id = 6) const uint TOP_K = 2;
 layout(push_constant, std430) uniform Push { vklm_args_expert_matmul args; };
 
 #include "matmul_coop.glsl"
+#include "expert_tile.glsl"
 
 // Of the tile. In shared memory and not in registers, which the sums take up (Intel's dg2 spilled).
 shared uint input_rows[TILE_T], tile_first, tile_n;
@@ -40,7 +40,8 @@ void put_result(uint t, uint row, float value)
 
 void main()
 {
-    const vklm_args_tile tile = Tiles(args.tiles).v[gl_WorkGroupID.y];
+    const ExpertTile mine = expert_tile(args.tiles);
+    const vklm_args_tile tile = mine.tile;
     for (uint t = gl_LocalInvocationID.x; t < tile.n; t += gl_WorkGroupSize.x) {
         uint row = tile.first + t;
         input_rows[t] = DOWN ? row : ReadU32(args.entries).v[row] / TOP_K;
@@ -52,5 +53,5 @@ void main()
         tile_n = tile.n;
     }
     barrier();
-    matmul_tile(gl_WorkGroupID.x * TILE_R);
+    matmul_tile(mine.rows * TILE_R);
 }

@@ -464,8 +464,3 @@ vklm_status vklm_gpu_cmd_marked_time(vklm_gpu_cmd *cmd, double *out_us)
     free(times);
     return status;
 }
-
-bool vklm_gpu_has_shader(const char *name)
-{
-    return vklm_gpu_shader_find(name) != NULL;
-}

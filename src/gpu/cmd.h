@@ -113,7 +113,4 @@ vklm_status vklm_gpu_cmd_times(vklm_gpu_cmd *cmd, double *out_us);
 // Microseconds between the first and the last mark of the last run; 0 without timestamps.
 vklm_status vklm_gpu_cmd_marked_time(vklm_gpu_cmd *cmd, double *out_us);
 
-// Whether this build has a shader of that name: some need a newer compiler than others.
-bool vklm_gpu_has_shader(const char *name);
-
 #endif

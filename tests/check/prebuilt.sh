@@ -12,7 +12,7 @@ export LC_ALL=C
 
 # The sources, one a line: kernels, what they include, what that includes.
 sources() {
-    list=$(ls ./*_coop.comp)
+    list=$(ls ./*_coop.comp ./bench/*_coop.comp)
     while :; do
         # shellcheck disable=SC2086 # names are words
         more=$({

@@ -2,6 +2,7 @@
 // one token, with its inputs in f32 and in 8 bits (the dot8 tier).
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "kernels/cases.h"
 #include "kernels/input8.h"
@@ -26,14 +27,19 @@ static void check_tiles(vklm_lab *lab, const vklm_expert_groups *g, routing r,
     const vklm_tune_tile size = vklm_tune_expert_matmul(vklm_gpu_device_caps(vklm_lab_device(lab)));
     uint32_t first = 0, tile = 0;
     for (uint32_t e = 0; e < r.n_experts; e++) {
+        const uint32_t first_tile = tile,
+                       n_tiles = (counts[e] + size.tile_tokens - 1) / size.tile_tokens;
         for (uint32_t at = 0; at < counts[e]; at += size.tile_tokens, tile++) {
             uint32_t left = counts[e] - at;
-            const float *words = vklm_lab_read(lab, g->tiles) + 4 * (size_t)tile;
-            vklm_lab_require(
-                vklm_lab_word(words, 0) == e && vklm_lab_word(words, 1) == first + at &&
-                    vklm_lab_word(words, 2) == (left < size.tile_tokens ? left : size.tile_tokens),
-                "tile %u is (%u, %u, %u)", tile, vklm_lab_word(words, 0), vklm_lab_word(words, 1),
-                vklm_lab_word(words, 2));
+            const struct vklm_args_tile want = {e, first + at,
+                                                left < size.tile_tokens ? left : size.tile_tokens,
+                                                first_tile, n_tiles};
+            struct vklm_args_tile got;
+            memcpy(&got, vklm_lab_read(lab, g->tiles) + tile * sizeof got / sizeof(float),
+                   sizeof got);
+            vklm_lab_require(memcmp(&got, &want, sizeof got) == 0,
+                             "tile %u is (%u, %u, %u) of (%u, %u)", tile, got.expert, got.first,
+                             got.n, got.first_tile, got.n_tiles);
         }
         first += counts[e];
     }

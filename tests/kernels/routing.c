@@ -61,8 +61,10 @@ vklm_expert_groups experts_groups(vklm_lab *lab, routing r)
     const uint32_t n = r.n_tokens * r.top_k;
     return (vklm_expert_groups){
         .dispatch = vklm_lab_output(lab, NULL, 6),
-        .tiles = vklm_lab_output(
-            lab, NULL, (size_t)vklm_op_expert_tiles(caps, r.n_tokens, r.n_experts, r.top_k) * 4),
+        .tiles =
+            vklm_lab_output(lab, NULL,
+                            (size_t)vklm_op_expert_tiles(caps, r.n_tokens, r.n_experts, r.top_k) *
+                                sizeof(struct vklm_args_tile) / sizeof(float)),
         .entries = vklm_lab_output(lab, NULL, n),
         .places = vklm_lab_output(lab, NULL, n),
     };

@@ -296,9 +296,29 @@ Test(self_test_coop, scales_that_are_3_per_cent_off_are_noticed)
 static vklm_gpu_device *faulty;
 static unsigned broken_tier;
 
+// A device that says that its subgroups have twice the invocations that they have.
+static bool lies;
+static PFN_vkCreateComputePipelines create_pipelines;
+
+static VKAPI_ATTR VkResult VKAPI_CALL create_of_any_size(VkDevice d, VkPipelineCache cache,
+                                                         uint32_t n,
+                                                         const VkComputePipelineCreateInfo *info,
+                                                         const VkAllocationCallbacks *a,
+                                                         VkPipeline *out)
+{
+    VkComputePipelineCreateInfo other = *info;
+    other.stage.pNext = NULL; // the size that is asked for
+    return create_pipelines(d, cache, n, &other, a, out);
+}
+
 vklm_status __wrap_vklm_self_test_run(vklm_gpu_device *device, const vklm_self_test_case *test,
                                       char *out_error)
 {
+    if (lies && !faulty) {
+        faulty = device;
+        device->caps.min_subgroup_size *= 2;
+        create_pipelines = vkCreateComputePipelines, vkCreateComputePipelines = create_of_any_size;
+    }
     if (!broken_tier)
         return __real_vklm_self_test_run(device, test, out_error);
     if (!faulty) {
@@ -350,6 +370,38 @@ Test(self_test, a_tier_that_fails_is_turned_off)
                       "%s", vklm_error_message());
         }
     }
+}
+
+Test(self_test_coop, a_device_that_lies_about_its_subgroups_answers_without_matrix_units)
+{
+    static const uint32_t prompt[] = {11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22};
+    enum { N_PROMPT = sizeof prompt / sizeof *prompt };
+    need_coop();
+    vklm_log_set(keep_warnings, NULL, VKLM_LOG_WARNING);
+    float *want = NULL;
+    for (int i = 0; i < 2; i++) {
+        const vklm_engine_params params = {.model_dir = VKLM_TEST_DATA "/demo-dense",
+                                           .tiers = VKLM_TIER_BASE | (i ? VKLM_TIER_COOP : 0),
+                                           .self_test = VKLM_SELF_TEST_ALWAYS};
+        vklm_engine *engine;
+        vklm_session *session;
+        const float *logits;
+        lies = i > 0;
+        cr_assert_eq(vklm_engine_open(&params, &engine), VKLM_OK, "%s", vklm_error_message());
+        cr_expect_eq(vklm_engine_device(engine)->tiers, (unsigned)VKLM_TIER_BASE);
+        cr_assert_eq(vklm_session_create(engine, NULL, &session), VKLM_OK);
+        cr_assert_eq(vklm_session_append(session, prompt, N_PROMPT), VKLM_OK);
+        cr_assert_eq(vklm_session_logits(session, &logits), VKLM_OK);
+        const size_t bytes = vklm_engine_model(engine)->n_vocab * sizeof *logits;
+        if (lies)
+            cr_expect_arr_eq(logits, want, bytes);
+        else
+            want = memcpy(malloc(bytes), logits, bytes);
+        vklm_session_destroy(session);
+        vklm_engine_close(engine);
+    }
+    free(want);
+    cr_expect(strstr(warnings, "tier coop, which is turned off"), "%s", warnings);
 }
 
 // Once: the second start remembers. A damaged record means that it is tested again.

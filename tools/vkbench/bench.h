@@ -110,8 +110,8 @@ vklm_status vklm_bench_compile(vklm_bench *bench, bool *out_clean);
 // Measures attainable_gbs and the peak of f32 unless it is done.
 vklm_status vklm_bench_reference(vklm_bench *bench);
 
-// Measures the peak of an arithmetic unless it is done; it stays 0, with a warning, where this
-// build cannot. The device must be open with a tier that has it.
+// Measures the peak of an arithmetic unless it is done. The device must be open with a tier that
+// has it.
 vklm_status vklm_bench_peak(vklm_bench *bench, vklm_bench_arithmetic what);
 const char *vklm_bench_arithmetic_name(vklm_bench_arithmetic what);
 double vklm_bench_reported_peak(const cJSON *report, vklm_bench_arithmetic what); // 0: none

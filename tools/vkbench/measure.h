@@ -65,8 +65,7 @@ double vklm_bench_read_bytes(const vklm_bench_read *read);
 bool vklm_bench_read_right(const vklm_bench_read *read, const uint32_t *sums);
 
 // The denominators: reading a set beyond the caches (mem.c), and an arithmetic's multiply-adds in
-// registers, two operations each (alu.c), on a device whose tiers have it; 0: this build lacks the
-// shader.
+// registers, two operations each (alu.c), on a device whose tiers have it.
 vklm_status vklm_bench_measure_read(vklm_bench *bench, double *out_gbs);
 vklm_status vklm_bench_measure_peak(vklm_bench *bench, vklm_bench_arithmetic what,
                                     double *out_gflops);

@@ -59,13 +59,10 @@ static void failed(void *opaque, const char *message)
                     message);
 }
 
-// The share of what memory or arithmetic would allow, whichever is less: "roof" says which. None
-// where the arithmetic's peak is not known.
+// The share of what memory or arithmetic would allow, whichever is less: "roof" says which.
 static void add_share(context *c, vklm_case_cost cost, double us)
 {
     const double peak = c->bench->peak_gflops[c->arithmetic];
-    if (peak <= 0)
-        return;
     const double bytes_us = cost.bytes / (c->bench->attainable_gbs * 1e3),
                  flop_us = cost.flop / (peak * 1e3);
     cJSON_AddNumberToObject(c->row, "roofline_share", fmax(bytes_us, flop_us) / us);
