@@ -11,6 +11,7 @@
 // Which element an invocation holds is the driver's affair: scores pass through shared memory to the softmax, where
 // SHARE invocations of one subgroup have a query, and weights pass back; where the maximum of a query has risen, the
 // output is multiplied, element by element, with a matrix that has the query's factor all along its row.
+// AHEAD: while a tile is multiplied the next is on its way to registers.
 //
 // Range. q is multiplied by the power of two that brings the query's largest |q| to [2^14, 2^15); scores, maxima and
 // sums are f32. Weights are rounded to f16 before they are summed too: they lie in 0 .. 1, and the error
@@ -20,7 +21,7 @@
 // The host guarantees that M, N, K is a row of the device's table, that QUERIES is a multiple of M * SUBGROUPS_Q, HEAD_DIM
 // and KEYS of N and K, that local_size_x is SUBGROUPS_Q * SUBGROUPS_C full subgroups, and that LANES / QUERIES is a power
 // of two, no more than a subgroup and than KEYS / 4.
-// Constant ids: 0 = local_size_x (LANES), 2 = QUERIES, 3 = HEAD_DIM, 4 = KEYS, 7 = M, 8 = N, 9 = K, 10 = SUBGROUPS_Q,
+// Constant ids: 0 = local_size_x (LANES), 2 = QUERIES, 3 = HEAD_DIM, 4 = KEYS, 5 = AHEAD, 7 = M, 8 = N, 9 = K, 10 = SUBGROUPS_Q,
 // 11 = SUBGROUPS_C.
 #extension GL_GOOGLE_include_directive : require
 #include "coop.glsl"
@@ -31,6 +32,7 @@ layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
 layout(constant_id = 2) const uint QUERIES = 32;
 layout(constant_id = 3) const uint HEAD_DIM = 128;
 layout(constant_id = 4) const uint KEYS = 32;
+layout(constant_id = 5) const bool AHEAD = false;
 layout(constant_id = 7) const uint M = 16;
 layout(constant_id = 8) const uint N = 16;
 layout(constant_id = 9) const uint K = 16;
@@ -57,8 +59,6 @@ shared vec4 factors[QUERIES * N / 4];              // N times each query's
 shared float partial[LANES];
 shared uint risen;                                 // first position of the last tile that raised a maximum, and 1
 
-layout(buffer_reference, std430, buffer_reference_align = 8) readonly buffer ReadU32x2 { uvec2 v[]; };
-
 #define ACCUMULATOR coopmat<float, gl_ScopeSubgroup, M, N, gl_MatrixUseAccumulator>
 #define MATRIX_A coopmat<float16_t, gl_ScopeSubgroup, M, K, gl_MatrixUseA>
 #define MATRIX_B coopmat<float16_t, gl_ScopeSubgroup, K, N, gl_MatrixUseB>
@@ -69,40 +69,7 @@ uint lane()
     return gl_SubgroupID * gl_SubgroupSize + gl_SubgroupInvocationID;
 }
 
-// Four values of a row of k or v.
-f16vec4 kv_quad(uvec2 cache, uint row, uint quad)
-{
-#ifdef KV_Q8
-    const uint at = row * (HEAD_DIM / 4) + quad;
-    return f16vec4(quant_q8_scale(quant_matrix(cache, args.n_kv_heads * args.n_ctx, HEAD_DIM), at / 4) *
-                   quant_q8x4(ReadU32(cache).v[at]));
-#else // as they are
-    const uvec2 u = ReadU32x2(cache).v[row * (HEAD_DIM / 4) + quad];
-    return f16vec4(unpackFloat2x16(u.x), unpackFloat2x16(u.y));
-#endif
-}
-
-// Positions [first, first + KEYS) of k or v into the tile, four positions and columns at a time; zeros past
-// `length`. v is transposed: it is matrix B by columns, too.
-void load_tile(uvec2 cache, bool transposed, uint kv_head, uint first, uint length)
-{
-    const uint quads = HEAD_DIM / 4, fours = KEYS / 4;
-    [[dont_unroll]] for (uint n = lane(); n < fours * quads; n += LANES) {
-        const uint four = transposed ? n % fours : n / quads, quad = transposed ? n / fours : n % quads;
-        f16vec4 v[4];
-        [[unroll]] for (uint i = 0; i < 4; i++) {
-            const uint p = first + 4 * four + i;
-            v[i] = kv_quad(cache, kv_head * args.n_ctx + min(p, length - 1), quad);
-            if (p >= length)
-                v[i] = f16vec4(0);
-        }
-        [[unroll]] for (uint i = 0; i < 4; i++)
-            if (transposed)
-                tile[(4 * quad + i) * WEIGHTS + four] = f16vec4(v[0][i], v[1][i], v[2][i], v[3][i]);
-            else
-                tile[(4 * four + i) * STRIDE + quad] = v[i];
-    }
-}
+#include "kv_tile_coop.glsl"
 
 // A query, scaled, by its SHARE invocations; returns what undoes the scale.
 float load_query(uint query, uint part, uint head, uint token)
@@ -211,14 +178,20 @@ void main()
         sums[i] = ACCUMULATOR(0);
     float most = -3.0e38, total = 0;
 
+    if (AHEAD)
+        fetch(args.k, false, kv_head, 0, length, 0);
     for (uint first = 0; first < length; first += KEYS) {
         load_tile(args.k, false, kv_head, first, length);
         barrier();
+        if (AHEAD)
+            fetch(args.v, true, kv_head, first, length, 0);
         multiply_keys(row0, col0);
         barrier();
         load_tile(args.v, true, kv_head, first, length);
         weigh(first, sees, unscale, most, total);
         barrier();
+        if (AHEAD && first + KEYS < length)
+            fetch(args.k, false, kv_head, first + KEYS, length, 0);
         if (risen == first + 1) // for all invocations or for none
             [[unroll]] for (uint r = 0; r < ROWS; r++) {
                 ACCUMULATOR factor;

@@ -155,6 +155,7 @@ check_coop() {
             test_model_prompt_tiers test_model_self_test >>"$log" || fail "see $log"
     export VK_DRIVER_FILES="$drivers/$row.json" VK_ICD_FILENAMES="$drivers/$row.json" VK_LAYER_PATH="$layers"
     LD_LIBRARY_PATH=$libs "$build/$row/tests/test_kernels" --filter 'kernels/coop' -j2 &&
+        VKLM_TEST_AS_GPU=1 LD_LIBRARY_PATH=$libs "$build/$row/tests/test_kernels" --filter 'kernels/coop' -j2 &&
         LD_LIBRARY_PATH=$libs "$build/$row/tests/test_kernels_coop_tiles" || fail "the coop tier's kernels"
     LD_LIBRARY_PATH=$libs "$build/$row/tests/test_model_prompt_tiers" || fail "the coop tier's prompts"
     LD_LIBRARY_PATH=$libs "$build/$row/tests/test_model_self_test" --filter 'self_test_coop/*' -j2 ||

@@ -87,18 +87,19 @@ static void record_coop(vklm_gpu_cmd *cmd, const vklm_op_attention_prefill *op,
                         const struct vklm_args_attention_prefill *args, const vklm_tune_coop *t)
 {
     vklm_gpu_cmd_dispatch(
-        cmd, &(vklm_gpu_dispatch){
-                 .label = "attention",
-                 .shader = t->shader,
-                 .constants = {t->lanes, 0, t->tile_tokens, op->head_dim, t->tile_rows, [7] = t->m,
-                               t->n, t->k, t->subgroups_tokens, t->subgroups_rows},
-                 .smallest_subgroups = true,
-                 .args = args,
-                 .args_bytes = sizeof *args,
-                 .groups = {(op->n_tokens + t->tile_tokens - 1) / t->tile_tokens, op->n_heads},
-                 .reads = {op->qkv, op->k, op->v},
-                 .writes = {op->y},
-             });
+        cmd,
+        &(vklm_gpu_dispatch){
+            .label = "attention",
+            .shader = t->shader,
+            .constants = {t->lanes, 0, t->tile_tokens, op->head_dim, t->tile_rows,
+                          t->ahead, [7] = t->m, t->n, t->k, t->subgroups_tokens, t->subgroups_rows},
+            .smallest_subgroups = true,
+            .args = args,
+            .args_bytes = sizeof *args,
+            .groups = {(op->n_tokens + t->tile_tokens - 1) / t->tile_tokens, op->n_heads},
+            .reads = {op->qkv, op->k, op->v},
+            .writes = {op->y},
+        });
 }
 
 void vklm_op_attention_prefill_record(vklm_gpu_cmd *cmd, const vklm_op_attention_prefill *op)

@@ -161,10 +161,18 @@ vklm_tune_prefill_tile vklm_tune_attention_prefill(const vklm_gpu_caps *caps, ui
     return tiles[i];
 }
 
+// Whether tiles are on their way to registers while others are multiplied: where lanes are many,
+// and on processors, whose tests then execute what those get. On 8 and 16 lanes (Intel's) it
+// spills.
+static bool fetches_ahead(const vklm_gpu_caps *caps)
+{
+    return caps->min_subgroup_size >= 32 || caps->type == VKLM_DEVICE_CPU;
+}
+
 // Lanes of a tile's sums, which stay in registers: 32 for each lane of 64 x 64, and on subgroups of
 // 32 and more 64 for each of 128 x 128, which reads half as much of the shared memory per product.
 // On 8 and 16 lanes (Intel) 64 sums spill: 184 registers on dg2 and 87 on bmg with Mesa 26.2, none
-// of either with 32; and so do tiles on their way to registers while others are multiplied.
+// of either with 32.
 static vklm_tune_coop coop_tile(const vklm_gpu_caps *caps, uint32_t side, uint32_t sums_per_lane)
 {
     const vklm_coop_shape *shape = vklm_gpu_caps_coop_shape(caps);
@@ -176,7 +184,7 @@ static vklm_tune_coop coop_tile(const vklm_gpu_caps *caps, uint32_t side, uint32
                         .k = shape->k,
                         .subgroups_tokens = 1,
                         .subgroups_rows = 1,
-                        .ahead = caps->min_subgroup_size >= 32};
+                        .ahead = fetches_ahead(caps)};
     // Each subgroup's rectangle as square as may be: fewer loads of either side.
     for (uint32_t n = t.lanes / caps->min_subgroup_size; n > 1; n /= 2) {
         uint32_t tokens = side / t.subgroups_tokens, rows = side / t.subgroups_rows;
@@ -258,7 +266,8 @@ vklm_tune_coop vklm_tune_attention_prefill_coop(const vklm_gpu_caps *caps, uint3
                             .m = shape->m,
                             .n = shape->n,
                             .k = shape->k,
-                            .subgroups_tokens = rows < subgroups ? rows : subgroups};
+                            .subgroups_tokens = rows < subgroups ? rows : subgroups,
+                            .ahead = fetches_ahead(caps)};
         t.subgroups_rows = subgroups / t.subgroups_tokens;
         if (vklm_tune_prefill_coop_shared(&t, head_dim) <= caps->max_shared_bytes &&
             (i == N_TILES - 1 || t.tile_tokens * head_dim <= 32 * t.lanes))

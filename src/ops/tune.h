@@ -71,7 +71,7 @@ typedef struct {
     uint32_t tile_tokens, tile_rows;           // 2, 3; of attention queries and keys: 2, 4
     uint32_t m, n, k;                          // 7, 8, 9: the device's matrices
     uint32_t subgroups_tokens, subgroups_rows; // 10, 11
-    bool ahead;                                // 5, of matmuls
+    bool ahead;                                // 5
 } vklm_tune_coop;
 // For a matrix of n_rows rows and n_tokens tokens. Experts' are vklm_tune_expert_matmul's.
 vklm_tune_coop vklm_tune_matmul_coop(const vklm_gpu_caps *caps, vklm_format format, uint32_t n_rows,

@@ -114,6 +114,12 @@ vklm_status vklm_bench_reference(vklm_bench *bench);
 // has it.
 vklm_status vklm_bench_peak(vklm_bench *bench, vklm_bench_arithmetic what);
 const char *vklm_bench_arithmetic_name(vklm_bench_arithmetic what);
+vklm_bench_arithmetic vklm_bench_arithmetic_of(const vklm_bench *bench, unsigned tier);
+
+// The share of what the memory or the arithmetic, whose peak was measured, would allow, whichever
+// is less: members "roofline_share" and "roof", which says which.
+void vklm_bench_add_share(const vklm_bench *bench, cJSON *row, double bytes, double flop,
+                          vklm_bench_arithmetic what, double us);
 double vklm_bench_reported_peak(const cJSON *report, vklm_bench_arithmetic what); // 0: none
 
 #endif

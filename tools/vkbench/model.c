@@ -8,6 +8,7 @@
 #include "args.h"
 #include "base/array.h"
 #include "base/clock.h"
+#include "ops/tune.h"
 #include "vkbench/measure.h"
 #include "vkbench/preset.h"
 #include "vkbench/subject.h"
@@ -204,17 +205,27 @@ static vklm_status generate(vklm_bench_subject *s, uint32_t depth)
     if (status == VKLM_OK) {
         vklm_bench_sample us = vklm_bench_summarise(values, done);
         token_cost(s, depth + (double)done / 2, 1, &bytes, &flop);
-        double best =
-            fmax(bytes / (b->attainable_gbs * 1e3), flop / (b->peak_gflops[VKLM_BENCH_F32] * 1e3));
         vklm_bench_add(b, row, "tokens_per_second", vklm_bench_rate(us, 1e6));
         cJSON_AddNumberToObject(row, "tokens_run", (double)done);
-        cJSON_AddNumberToObject(row, "roofline_share", best / us.median);
+        vklm_bench_add_share(b, row, bytes, flop, VKLM_BENCH_F32, us.median);
         cJSON_AddNumberToObject(row, "cpu_us_per_token", 1e6 * cpu / (double)done);
         add_commands(s, row);
         cJSON_AddNumberToObject(row, "peak_device_bytes", (double)s->peak_bytes);
     }
     free(values);
     return status;
+}
+
+// What most of a prompt's operations are.
+static vklm_bench_arithmetic prompt_arithmetic(const vklm_bench_subject *s, uint32_t n)
+{
+    const vklm_gpu_caps *caps = vklm_bench_caps(s->bench);
+    const vklm_weight *w = &s->weights->layers[0].qkv;
+    const unsigned tier = vklm_tune_matmul_coop(caps, w->format, w->n_rows, n).shader
+                              ? VKLM_TIER_COOP
+                          : vklm_tune_prompt_dot8(caps, w->format, w->n_cols) ? VKLM_TIER_DOT8
+                                                                              : VKLM_TIER_BASE;
+    return vklm_bench_arithmetic_of(s->bench, tier);
 }
 
 static vklm_status read_prompt(vklm_bench_subject *s, uint32_t depth)
@@ -231,8 +242,9 @@ static vklm_status read_prompt(vklm_bench_subject *s, uint32_t depth)
     for (uint32_t i = 0; i < n; i++)
         tokens[i] = i * 7919 % s->arch.n_vocab;
     vklm_prefill_params params = {0};
-    vklm_status status = VKLM_OK;
-    if (!b->options.tour || !vklm_bench_is_cpu(b)) // warms up
+    const vklm_bench_arithmetic what = prompt_arithmetic(s, n);
+    vklm_status status = vklm_bench_peak(b, what);
+    if (status == VKLM_OK && (!b->options.tour || !vklm_bench_is_cpu(b))) // warms up
         status = vklm_prefill_run(&s->prefill, tokens, n, depth, &params, &done);
     double begin = vklm_clock_seconds();
     size_t runs = 0;
@@ -248,11 +260,9 @@ static vklm_status read_prompt(vklm_bench_subject *s, uint32_t depth)
             token_cost(s, depth + i, n, &bytes, &one);
             flop += one - 2.0 * s->arch.n_vocab * s->arch.n_hidden; // no logits
         }
-        double best =
-            fmax(flop / (b->peak_gflops[VKLM_BENCH_F32] * 1e3), bytes / (b->attainable_gbs * 1e3));
         cJSON *row = add_row(s, test, depth);
         vklm_bench_add(b, row, "tokens_per_second", vklm_bench_rate(us, 1e6 * n));
-        cJSON_AddNumberToObject(row, "roofline_share", best / us.median);
+        vklm_bench_add_share(b, row, bytes, flop, what, us.median);
         cJSON_AddNumberToObject(row, "peak_device_bytes", (double)s->peak_bytes);
     }
     free(tokens);

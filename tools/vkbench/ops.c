@@ -59,17 +59,6 @@ static void failed(void *opaque, const char *message)
                     message);
 }
 
-// The share of what memory or arithmetic would allow, whichever is less: "roof" says which.
-static void add_share(context *c, vklm_case_cost cost, double us)
-{
-    const double peak = c->bench->peak_gflops[c->arithmetic];
-    const double bytes_us = cost.bytes / (c->bench->attainable_gbs * 1e3),
-                 flop_us = cost.flop / (peak * 1e3);
-    cJSON_AddNumberToObject(c->row, "roofline_share", fmax(bytes_us, flop_us) / us);
-    cJSON_AddStringToObject(
-        c->row, "roof", bytes_us > flop_us ? "memory" : vklm_bench_arithmetic_name(c->arithmetic));
-}
-
 static void follow(pace *p, double flop, double us)
 {
     if (flop >= p->flop)
@@ -92,7 +81,7 @@ static void passed(void *opaque, vklm_lab *lab, vklm_lab_record record_op, const
     vklm_bench_add(c->bench, c->row, "us", us);
     cJSON_AddNumberToObject(c->row, "gbs", cost.bytes / us.median * 1e-3);
     cJSON_AddNumberToObject(c->row, "gflops", cost.flop / us.median * 1e-3);
-    add_share(c, cost, us.median);
+    vklm_bench_add_share(c->bench, c->row, cost.bytes, cost.flop, c->arithmetic, us.median);
     cJSON_AddNumberToObject(c->row, "flop", cost.flop);
     cJSON_AddNumberToObject(c->row, "bytes", cost.bytes);
     cJSON_AddNumberToObject(c->row, "error_share_of_bound", worst);
@@ -100,19 +89,14 @@ static void passed(void *opaque, vklm_lab *lab, vklm_lab_record record_op, const
     follow(&c->of_family, cost.flop, us.median);
 }
 
-// What a family multiplies with: that of its tier, whose other kernels have no packed weights. A
-// CPU's matrices are its vectors, and their own peak is none: its compiler computes the equal rows
-// of the measuring kernel once (lavapipe 26: 450 GFLOP/s where f32 reaches 160).
+// What a family multiplies with: that of its tier, or f32 where the dot8 tier's has no packed
+// weights.
 static vklm_bench_arithmetic arithmetic_of(const vklm_bench *b, const vklm_case_family *family)
 {
-    switch (vklm_case_tier(family)) {
-    case VKLM_TIER_COOP:
-        return vklm_bench_is_cpu(b) ? VKLM_BENCH_F32 : VKLM_BENCH_COOP;
-    case VKLM_TIER_DOT8:
-        return family->format_mask == VKLM_CASE_PACKED ? VKLM_BENCH_INT8 : VKLM_BENCH_F32;
-    default:
+    const unsigned tier = vklm_case_tier(family);
+    if (tier == VKLM_TIER_DOT8 && family->format_mask != VKLM_CASE_PACKED)
         return VKLM_BENCH_F32;
-    }
+    return vklm_bench_arithmetic_of(b, tier);
 }
 
 // Of one run, by the roofline and the family's speed so far. A case with much fewer operations does

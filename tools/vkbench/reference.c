@@ -1,4 +1,6 @@
 // What the device can do at best, as measured: the denominators of every share.
+#include <math.h>
+
 #include "vkbench/measure.h"
 
 static const struct {
@@ -12,6 +14,25 @@ static const struct {
 const char *vklm_bench_arithmetic_name(vklm_bench_arithmetic what)
 {
     return arithmetics[what].name;
+}
+
+// A CPU's matrices are its vectors, and their own peak is none: its compiler computes the equal
+// rows of the measuring kernel once (lavapipe 26: 450 GFLOP/s where f32 reaches 160).
+vklm_bench_arithmetic vklm_bench_arithmetic_of(const vklm_bench *b, unsigned tier)
+{
+    if (tier == VKLM_TIER_COOP && !vklm_bench_is_cpu(b))
+        return VKLM_BENCH_COOP;
+    return tier == VKLM_TIER_DOT8 ? VKLM_BENCH_INT8 : VKLM_BENCH_F32;
+}
+
+void vklm_bench_add_share(const vklm_bench *b, cJSON *row, double bytes, double flop,
+                          vklm_bench_arithmetic what, double us)
+{
+    const double bytes_us = bytes / (b->attainable_gbs * 1e3),
+                 flop_us = flop / (b->peak_gflops[what] * 1e3);
+    cJSON_AddNumberToObject(row, "roofline_share", fmax(bytes_us, flop_us) / us);
+    cJSON_AddStringToObject(row, "roof",
+                            bytes_us > flop_us ? "memory" : vklm_bench_arithmetic_name(what));
 }
 
 double vklm_bench_reported_peak(const cJSON *report, vklm_bench_arithmetic what)

@@ -96,6 +96,7 @@ static const struct {
       {"p5", "tokens_per_second.p5", NUMBER},
       {"p95", "tokens_per_second.p95", NUMBER},
       {"of roofline", "roofline_share", PERCENT},
+      {"which is", "roof", TEXT},
       {"us a layer", "layer_us", NUMBER},
       {"CPU us a token", "cpu_us_per_token", NUMBER},
       {"GiB", "peak_device_bytes", GIB},
