@@ -28,7 +28,7 @@ static const char help[] =
     "worse\n\n";
 
 // Seconds at which the sections of a tour end, so that all of it takes about a minute.
-static const double TOUR_OPS_SECONDS = 25;
+static const double TOUR_OPS_SECONDS = 40;
 
 static int failed(void)
 {
