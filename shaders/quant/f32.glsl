@@ -34,15 +34,3 @@ void quant_unpack(QuantRaw raw, out vec4 w[2])
     w[0] = raw.low;
     w[1] = raw.high;
 }
-
-#ifdef QUANT_F16
-#define QUANT_PARTS 1
-
-void quant_unpack_f16(QuantRaw raw, uint part, out f16vec4 w[2])
-{
-    vec4 values[2];
-    quant_unpack(raw, values);
-    w[0] = f16vec4(clamp(values[0], -65504, 65504));
-    w[1] = f16vec4(clamp(values[1], -65504, 65504));
-}
-#endif

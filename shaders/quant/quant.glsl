@@ -16,7 +16,7 @@
 // Blocks are numbered row by row: block b of row r is r * (n_cols / QUANT_BLOCK) + b. The host guarantees
 // that n_cols is a multiple of the format's group (src/quant/format.h). -DQUANT=n chooses one; the numbers
 // are those of src/quant/format.h.
-// For matrix units (-DQUANT_F16) there are, with QUANT_PARTS of a block, each of them columns side by side,
+// For matrix units (coop.glsl) all but f32 have QUANT_PARTS of a block, each of them columns side by side, and
 // quant_unpack_f16(raw, part, w): the values of one, four to a vector, those beyond f16 as +-65504.
 // Packed formats have quant_dot8 and quant_block8 as well, for the dot8 tier (-DDOT8); QUANT_AFFINE: and a minimum.
 #ifdef DOT8
