@@ -182,7 +182,7 @@ struct vklm_args_attention_decode {
 
 struct vklm_args_matmul {
     VKLM_ADDRESS weight; // [n_rows, n_cols]
-    VKLM_ADDRESS x;      // f32 [n_tokens, n_cols]
+    VKLM_ADDRESS x;      // f32 [n_tokens, n_cols], or rows in 8 bits or in f16 (ops/matmul.h)
     VKLM_ADDRESS y;      // f32 [n_tokens, n_rows] out (or added to)
     VKLM_U32 n_rows, n_cols, n_tokens;
 };
@@ -271,7 +271,7 @@ struct vklm_args_expert_matmul {
     VKLM_ADDRESS table;   // vklm_args_expert [n_experts]
     VKLM_ADDRESS tiles;   // vklm_args_tile [workgroups in y]
     VKLM_ADDRESS entries; // u32 [n_tokens * top_k]
-    VKLM_ADDRESS x;       // f32 [n_tokens or n_tokens * top_k, n_cols]
+    VKLM_ADDRESS x;       // [n_tokens or n_tokens * top_k, n_cols], as in vklm_args_matmul
     VKLM_ADDRESS y;       // f32 [n_tokens * top_k, n_rows] out, grouped
     VKLM_U32 n_rows, n_cols;
 };

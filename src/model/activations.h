@@ -11,8 +11,9 @@
 #include "ops/experts.h"
 
 // Terms of a prompt's inputs in 8 bits (ops/input8.h). What goes into down, products of two
-// activations, has few large values, and would be off by three times as much as the others in one;
-// errors of queries and keys are in exponents, and turned most greedy tokens of what was left.
+// activations, has few large values: in one term it moves the dense demo model's logits by 0.8 %,
+// each of the others by 0.2 %. Of those only qkv's, whose errors are in exponents, changed greedy
+// tokens.
 enum { VKLM_TERMS = 1, VKLM_TERMS_QKV = 2, VKLM_TERMS_DOWN = 2 };
 
 typedef struct {
