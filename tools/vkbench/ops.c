@@ -146,20 +146,21 @@ static vklm_status run_case(context *c, vklm_lab *lab, unsigned *n_left_out)
 static bool wanted(const vklm_bench *b, unsigned mask, const vklm_case_family *family,
                    const vklm_case_shape *shape, vklm_format format)
 {
-    if (!(shape->models & b->options.models) || !vklm_case_takes(family, shape, format) ||
+    if (!vklm_case_takes(family, shape, format) ||
         !vklm_bench_takes_kernel(b, family->name, vklm_case_tier(family), mask))
         return false;
     return !family->formats || !b->options.formats || b->options.formats >> format & 1;
 }
 
-// The models' shapes of a family, those with few operations first: each tells how long the next
+// A family's shapes of these models, those with few operations first: each tells how long the next
 // ones take.
-static size_t sorted_shapes(const vklm_case_family *family, const vklm_case_shape **out)
+static size_t sorted_shapes(const vklm_case_family *family, unsigned models,
+                            const vklm_case_shape **out)
 {
     size_t n = 0;
     for (size_t s = 0; s < family->n_shapes; s++) {
         const vklm_case_shape *shape = &family->shapes[s];
-        if (!shape->models)
+        if (!(shape->models & models))
             continue;
         assert(n < MAX_SHAPES);
         size_t at = n++;
@@ -174,7 +175,7 @@ static size_t sorted_shapes(const vklm_case_family *family, const vklm_case_shap
 static vklm_status run_family(context *c, vklm_lab *lab, unsigned mask, unsigned *n_left_out)
 {
     const vklm_case_shape *shapes[MAX_SHAPES];
-    const size_t n = sorted_shapes(c->family, shapes);
+    const size_t n = sorted_shapes(c->family, c->bench->options.models, shapes);
     vklm_status status = VKLM_OK;
     c->arithmetic = arithmetic_of(c->bench, c->family);
     c->of_family = (pace){0};
